@@ -1,1 +1,12 @@
-//! x
+//! What Parlor does, without HTTP: values and rules, settings, storage, providers, and the turn engine.
+//!
+//! The modules form one order, lowest first; nothing imports upwards (held by `tests/layers.rs`):
+//! `domain` < `config` < `store` < `shared` < `providers` < `app` < `jobs`.
+
+pub mod app;
+pub mod config;
+pub mod domain;
+pub mod jobs;
+pub mod providers;
+pub mod shared;
+pub mod store;
