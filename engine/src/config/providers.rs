@@ -1,0 +1,103 @@
+//! The AI services and how patiently they are asked.
+
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use super::reader::Reader;
+
+/// The AI services and how patiently they are asked.
+#[derive(Debug, Clone)]
+pub struct ProviderSettings {
+    /// OpenAI.
+    pub openai: OpenAiSettings,
+    /// OpenRouter.
+    pub openrouter: OpenRouterSettings,
+    /// Groq.
+    pub groq: GroqSettings,
+    /// Gemini.
+    pub gemini: GeminiSettings,
+    /// An OpenAI-compatible base URL or a plain generate endpoint, as it was written.
+    pub endpoint: Option<String>,
+    /// How long connecting may take.
+    pub connect_timeout: Duration,
+    /// How long a provider may think before the answer begins.
+    pub first_token_timeout: Duration,
+    /// How long an answer may pause once begun.
+    pub idle_timeout: Duration,
+    /// How long one answer may take in all.
+    pub total_timeout: Duration,
+    /// Further attempts after one that failed before its first token.
+    pub max_retries: u32,
+    /// Failures in a row after which a provider is left alone.
+    pub breaker_failures: u32,
+    /// How long it is then left alone.
+    pub breaker_cooldown: Duration,
+}
+
+/// OpenAI. Base URLs have no `/` at their end, here and below.
+#[derive(Debug, Clone)]
+pub struct OpenAiSettings {
+    /// Its key; visible ASCII, here and below.
+    pub api_key: Option<SecretString>,
+    /// Where its API is.
+    pub base_url: String,
+}
+
+/// OpenRouter.
+#[derive(Debug, Clone)]
+pub struct OpenRouterSettings {
+    /// Its keys, in the order of their numbers.
+    pub api_keys: Vec<SecretString>,
+    /// Where its API is.
+    pub base_url: String,
+}
+
+/// Groq.
+#[derive(Debug, Clone)]
+pub struct GroqSettings {
+    /// Its key.
+    pub api_key: Option<SecretString>,
+    /// Where its API is.
+    pub base_url: String,
+}
+
+/// Gemini.
+#[derive(Debug, Clone)]
+pub struct GeminiSettings {
+    /// Its key.
+    pub api_key: Option<SecretString>,
+    /// Where its API is.
+    pub base_url: String,
+}
+
+impl ProviderSettings {
+    pub(super) fn read(reader: &mut Reader) -> Self {
+        Self {
+            openai: OpenAiSettings {
+                api_key: reader.opt_secret("providers.openai_api_key"),
+                base_url: reader.text("providers.openai_base_url"),
+            },
+            openrouter: OpenRouterSettings {
+                api_keys: reader.secrets("providers.openrouter_api_keys"),
+                base_url: reader.text("providers.openrouter_base_url"),
+            },
+            groq: GroqSettings {
+                api_key: reader.opt_secret("providers.groq_api_key"),
+                base_url: reader.text("providers.groq_base_url"),
+            },
+            gemini: GeminiSettings {
+                api_key: reader.opt_secret("providers.gemini_api_key"),
+                base_url: reader.text("providers.gemini_base_url"),
+            },
+            endpoint: reader.opt_text("providers.endpoint"),
+            connect_timeout: reader.duration("providers.connect_timeout_seconds"),
+            first_token_timeout: reader.duration("providers.first_token_timeout_seconds"),
+            idle_timeout: reader.duration("providers.idle_timeout_seconds"),
+            total_timeout: reader.duration("providers.total_timeout_seconds"),
+            max_retries: reader.integer("providers.max_retries"),
+            breaker_failures: reader.integer("providers.breaker_failures"),
+            breaker_cooldown: reader.duration("providers.breaker_cooldown_seconds"),
+        }
+    }
+}
