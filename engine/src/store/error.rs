@@ -1,0 +1,60 @@
+//! What can go wrong with the database.
+
+/// A failure of the store. Its text is for the log: it may name tables and files, never a person's data.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The address names a database that this version does not speak.
+    #[error("{0} is not supported yet: use SQLite")]
+    Unsupported(&'static str),
+    /// The file or server cannot be opened.
+    #[error("the database cannot be opened: {0}")]
+    Open(String),
+    /// Another server works on the same file.
+    #[error("the database {0} is in use by another Parlor server")]
+    InUse(String),
+    /// The schema is not what this program knows.
+    #[error("migration {version} {problem}")]
+    Migration {
+        /// The migration's number.
+        version: i64,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// Too many writes or reads wait already, or this one waited too long.
+    #[error("the database is overloaded")]
+    Overloaded,
+    /// The database has been closed: the server is stopping.
+    #[error("the database is closed")]
+    Closed,
+    /// Somebody else's row has the same unique value.
+    #[error("a unique value is taken already")]
+    Duplicate,
+    /// A row does not hold what the schema promises.
+    #[error("column {column} does not hold {expected}")]
+    Corrupt {
+        /// The column's position in the query.
+        column: usize,
+        /// What should be there.
+        expected: &'static str,
+    },
+    /// The work on a connection panicked; its changes were undone.
+    #[error("a database job panicked")]
+    Panicked,
+    /// The commit failed, and with it every change of its group.
+    #[error("the commit failed: {0}")]
+    Commit(String),
+    /// SQLite said no.
+    #[error("sqlite: {0}")]
+    Sqlite(#[source] rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error().map(|e| e.extended_code) {
+            Some(rusqlite::ffi::SQLITE_CONSTRAINT_UNIQUE | rusqlite::ffi::SQLITE_CONSTRAINT_PRIMARYKEY) => {
+                Self::Duplicate
+            }
+            _ => Self::Sqlite(error),
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! Messages.
+
+use super::{Db, StoreError, Tx, tx::params};
+use crate::domain::{ConversationId, Message, MessageId, Role, Timestamp, TurnState};
+
+/// A message and, for an answer, where its turn stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MessageRow {
+    /// The message.
+    pub message: Message,
+    /// The state of the turn that it answers.
+    pub turn_state: Option<TurnState>,
+}
+
+/// A message as a provider gets it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContextMessage {
+    /// Who speaks.
+    pub role: Role,
+    /// What is said.
+    pub content: String,
+}
+
+impl Db {
+    /// The thread that ends in `last`, oldest first: as many of its newest messages as fit in `budget` tokens and `most` messages; `last`
+    /// always. Answers that never came are left out. The work depends on the budget, not on the conversation's length.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn context_of(&self, last: MessageId, budget: i64, most: i64) -> Result<Vec<ContextMessage>, StoreError> {
+        self.read(move |tx| {
+            Box::pin(async move {
+                tx.fetch(
+                    "WITH RECURSIVE thread (id, parent_id, role, content, used, depth) AS ( \
+                       SELECT id, parent_id, role, content, tokens, 1 FROM messages WHERE id = ? \
+                       UNION ALL \
+                       SELECT m.id, m.parent_id, m.role, m.content, t.used + m.tokens, t.depth + 1 \
+                       FROM thread t JOIN messages m ON m.id = t.parent_id \
+                       WHERE t.used + m.tokens <= ? AND t.depth < ? \
+                     ) \
+                     SELECT thread.role, thread.content FROM thread \
+                     LEFT JOIN turns ON turns.answer_message_id = thread.id \
+                     WHERE thread.content <> '' AND (turns.state IS NULL OR turns.state <> 'failed') \
+                     ORDER BY thread.depth DESC",
+                    params![last.get(), budget, most],
+                    |row| {
+                        Ok(ContextMessage {
+                            role: row.decode(0, "a role", |word: String| Role::from_word(&word))?,
+                            content: row.get(1)?,
+                        })
+                    },
+                )
+                .await
+            })
+        })
+        .await
+    }
+}
+
+/// A conversation's oldest `limit` messages that say something, oldest first. Who may read them is the caller's to check, in the same
+/// transaction.
+pub(super) async fn messages_of_conversation(
+    tx: &mut Tx<'_>,
+    id: ConversationId,
+    limit: i64,
+) -> Result<Vec<MessageRow>, StoreError> {
+    tx.fetch(
+        "SELECT m.id, m.role, m.content, m.created_at, t.state FROM messages m \
+         LEFT JOIN turns t ON t.answer_message_id = m.id \
+         WHERE m.conversation_id = ? AND m.content <> '' ORDER BY m.id LIMIT ?",
+        params![id.get(), limit],
+        |row| {
+            Ok(MessageRow {
+                message: Message {
+                    id: row.decode(0, "an id", |id: i64| MessageId::new(id).ok())?,
+                    conversation_id: id,
+                    role: row.decode(1, "a role", |word: String| Role::from_word(&word))?,
+                    content: row.get(2)?,
+                    created_at: Timestamp::from_micros(row.get(3)?),
+                },
+                turn_state: match row.get::<Option<String>>(4)? {
+                    Some(word) => Some(
+                        TurnState::from_word(&word)
+                            .ok_or(StoreError::Corrupt { column: 4, expected: "a turn's state" })?,
+                    ),
+                    None => None,
+                },
+            })
+        },
+    )
+    .await
+}

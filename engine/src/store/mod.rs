@@ -1,0 +1,124 @@
+//! The database: one [`Db`], one file per noun, one transaction per function.
+//!
+//! SQL is written once, portably, with `?` for parameters, times as microseconds and ids that the schema counts up. What differs by
+//! database stands in `dialect.rs` alone.
+
+mod accounts;
+mod conversations;
+mod dialect;
+mod error;
+mod inspect;
+mod messages;
+mod migrations;
+mod refresh_tokens;
+mod sqlite;
+mod turns;
+mod tx;
+
+use futures_util::future::BoxFuture;
+
+use crate::config::{DatabaseSettings, DatabaseUrl};
+
+pub use accounts::{AccountRecord, NewAccount};
+pub use error::StoreError;
+pub use inspect::{ColumnInfo, TableInfo};
+pub use messages::{ContextMessage, MessageRow};
+pub use migrations::MigrationState;
+pub use refresh_tokens::{NewRefreshToken, RefreshTokenRecord};
+pub use turns::{Begun, FinishTurn, LedgerEntry, NewTurn, Opened, OrphanTurn, TurnRecord};
+pub use tx::{Column, Param, Row, Tx};
+
+use sqlite::Sqlite;
+
+/// The database. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Db {
+    backend: Backend,
+}
+
+#[derive(Debug, Clone)]
+enum Backend {
+    Sqlite(Sqlite),
+}
+
+/// Who opens the database, and so what else may be at it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OpenAs {
+    /// A server: on SQLite the only one, since it owns the turns that run.
+    Server,
+    /// A command that does one thing beside a running server.
+    Command,
+}
+
+impl Db {
+    /// Opens the database that the settings name, making the file when there is none. Changes no schema: see [`Db::migrate`].
+    ///
+    /// # Errors
+    /// When it cannot be opened, is in use by another server, or is of a kind not supported yet.
+    pub fn open(settings: &DatabaseSettings, who: OpenAs) -> Result<Self, StoreError> {
+        match &settings.url {
+            DatabaseUrl::Sqlite(path) => {
+                Ok(Self { backend: Backend::Sqlite(Sqlite::open(path, settings.busy_timeout, who)?) })
+            }
+            DatabaseUrl::Postgres(_) => Err(StoreError::Unsupported("PostgreSQL")),
+            DatabaseUrl::Mysql { .. } => Err(StoreError::Unsupported("MySQL")),
+        }
+    }
+
+    /// Runs `job` in one transaction that may write. Returns after the commit: what this returns is on the disk.
+    ///
+    /// # Errors
+    /// What the job returns (its changes are undone then), or what keeps the transaction from being committed.
+    pub async fn write<T, F>(&self, job: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: for<'t> FnOnce(&'t mut Tx<'_>) -> BoxFuture<'t, Result<T, StoreError>> + Send + 'static,
+    {
+        match &self.backend {
+            Backend::Sqlite(sqlite) => sqlite.write(job).await,
+        }
+    }
+
+    /// Runs `job` on one consistent state of the database, which it must not change.
+    ///
+    /// # Errors
+    /// What the job returns, or what keeps it from running.
+    pub async fn read<T, F>(&self, job: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: for<'t> FnOnce(&'t mut Tx<'_>) -> BoxFuture<'t, Result<T, StoreError>> + Send + 'static,
+    {
+        match &self.backend {
+            Backend::Sqlite(sqlite) => sqlite.read(job).await,
+        }
+    }
+
+    /// Asks the database for a sign of life.
+    ///
+    /// # Errors
+    /// When none comes.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        self.read(|tx| {
+            Box::pin(async move {
+                tx.fetch_optional("SELECT 1", &[], |row| row.get::<i64>(0)).await?;
+                Ok(())
+            })
+        })
+        .await
+    }
+
+    /// How many writes and reads wait for their turn.
+    #[must_use]
+    pub fn queue_depths(&self) -> (usize, usize) {
+        match &self.backend {
+            Backend::Sqlite(sqlite) => sqlite.queue_depths(),
+        }
+    }
+
+    /// Finishes what waits, then closes the database. Work given to it later is refused.
+    pub async fn close(&self) {
+        match &self.backend {
+            Backend::Sqlite(sqlite) => sqlite.close().await,
+        }
+    }
+}

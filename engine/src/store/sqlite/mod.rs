@@ -1,0 +1,310 @@
+//! SQLite: one writer thread that commits waiting writes together, and a few reader threads.
+//!
+//! Measured against a pool of async connections this costs a quarter to a tenth of the CPU (see `docs/adr/002-sqlite-threads.md`). A write is
+//! answered after the commit of its group; each job has a savepoint, so that one that fails or panics leaves the others whole.
+
+use std::any::Any;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use futures_util::future::BoxFuture;
+use rusqlite::{Connection, OpenFlags};
+use tokio::sync::oneshot;
+
+use super::{OpenAs, StoreError, Tx};
+
+/// The oldest SQLite that does not corrupt a WAL under concurrent checkpoints: <https://sqlite.org/releaselog/3_51_3.html>
+const OLDEST_VERSION: i32 = 3_051_003;
+/// Jobs committed together at most.
+const GROUP: usize = 256;
+/// Jobs that may wait for each kind of thread.
+const QUEUE: usize = 8192;
+/// How long a caller waits for its job, queue and commit included.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Statements kept prepared on each connection.
+const STATEMENTS: usize = 128;
+
+/// A job as the writer sees it: runs inside its savepoint; tells whether to keep its changes, and how to answer. Without a connection
+/// it does not run, and is answered with what became of its group.
+type WriteJob = Box<dyn FnOnce(Option<&mut Connection>) -> Finished + Send>;
+type ReadJob = Box<dyn FnOnce(&mut Connection) + Send>;
+
+struct Finished {
+    keep: bool,
+    /// Sends the answer, once the commit's outcome is known.
+    answer: Answer,
+}
+
+#[derive(Clone)]
+pub(super) struct Sqlite {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    /// `None` once closed: the threads end when the senders are gone.
+    queues: Mutex<Option<Queues>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    path: PathBuf,
+    /// Held while a server works on the file.
+    _lock: Option<File>,
+}
+
+#[derive(Clone)]
+struct Queues {
+    writes: Sender<WriteJob>,
+    reads: Sender<ReadJob>,
+}
+
+impl std::fmt::Debug for Sqlite {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sqlite").field("path", &self.shared.path).finish_non_exhaustive()
+    }
+}
+
+impl Sqlite {
+    pub(super) fn open(path: &Path, busy_timeout: Duration, who: OpenAs) -> Result<Self, StoreError> {
+        if rusqlite::version_number() < OLDEST_VERSION {
+            return Err(StoreError::Open(format!(
+                "SQLite {} can corrupt its log; 3.51.3 or newer is needed",
+                rusqlite::version()
+            )));
+        }
+        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            std::fs::create_dir_all(folder)
+                .map_err(|error| StoreError::Open(format!("{}: {error}", folder.display())))?;
+        }
+        let lock = match who {
+            OpenAs::Server => Some(lock(path)?),
+            OpenAs::Command => None,
+        };
+        let writer = connect(path, busy_timeout, false)?;
+        let (writes, write_queue) = bounded::<WriteJob>(QUEUE);
+        let (reads, read_queue) = bounded::<ReadJob>(QUEUE);
+        let mut threads = vec![spawn("parlor-writer", move || write_loop(writer, &write_queue))?];
+        let readers = std::thread::available_parallelism().map_or(2, usize::from).clamp(2, 8);
+        for _ in 0..readers {
+            let reader = connect(path, busy_timeout, true)?;
+            let queue = read_queue.clone();
+            threads.push(spawn("parlor-reader", move || read_loop(reader, &queue))?);
+        }
+        Ok(Self {
+            shared: Arc::new(Shared {
+                queues: Mutex::new(Some(Queues { writes, reads })),
+                threads: Mutex::new(threads),
+                path: path.to_owned(),
+                _lock: lock,
+            }),
+        })
+    }
+
+    pub(super) async fn write<T, F>(&self, job: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: for<'t> FnOnce(&'t mut Tx<'_>) -> BoxFuture<'t, Result<T, StoreError>> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let job: WriteJob = Box::new(move |connection| {
+            let result = match connection {
+                Some(connection) if !reply.is_closed() => run(connection, job),
+                _ => Err(StoreError::Overloaded),
+            };
+            Finished {
+                keep: result.is_ok(),
+                answer: Box::new(move |committed| {
+                    // A caller that has gone needs no answer.
+                    let _ = reply.send(committed.and(result));
+                }),
+            }
+        });
+        send(&self.queues()?.writes, job)?;
+        wait(answer).await
+    }
+
+    pub(super) async fn read<T, F>(&self, job: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: for<'t> FnOnce(&'t mut Tx<'_>) -> BoxFuture<'t, Result<T, StoreError>> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let job: ReadJob = Box::new(move |connection| {
+            if !reply.is_closed() {
+                let _ = reply.send(run(connection, job));
+            }
+        });
+        send(&self.queues()?.reads, job)?;
+        wait(answer).await
+    }
+
+    pub(super) fn queue_depths(&self) -> (usize, usize) {
+        self.queues().map_or((0, 0), |queues| (queues.writes.len(), queues.reads.len()))
+    }
+
+    pub(super) async fn close(&self) {
+        self.shared.queues.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let threads = std::mem::take(&mut *self.shared.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        let joined = tokio::task::spawn_blocking(move || threads.into_iter().all(|thread| thread.join().is_ok()));
+        if !joined.await.unwrap_or(false) {
+            tracing::error!("a database thread ended badly");
+        }
+    }
+
+    fn queues(&self) -> Result<Queues, StoreError> {
+        let queues = self.shared.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        queues.clone().ok_or(StoreError::Closed)
+    }
+}
+
+fn send<J>(queue: &Sender<J>, job: J) -> Result<(), StoreError> {
+    queue.try_send(job).map_err(|error| match error {
+        TrySendError::Full(_) => StoreError::Overloaded,
+        TrySendError::Disconnected(_) => StoreError::Closed,
+    })
+}
+
+async fn wait<T>(answer: oneshot::Receiver<Result<T, StoreError>>) -> Result<T, StoreError> {
+    match tokio::time::timeout(PATIENCE, answer).await {
+        Ok(Ok(result)) => result,
+        Ok(Err(_)) => Err(StoreError::Closed),
+        Err(_) => Err(StoreError::Overloaded),
+    }
+}
+
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StoreError> {
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(work)
+        .map_err(|error| StoreError::Open(format!("no thread: {error}")))
+}
+
+/// Keeps a second server off the file: its start-up sweep would end this one's turns.
+fn lock(path: &Path) -> Result<File, StoreError> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    let name = PathBuf::from(name);
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&name)
+        .map_err(|error| StoreError::Open(format!("{}: {error}", name.display())))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StoreError::InUse(path.display().to_string())),
+        Err(TryLockError::Error(error)) => Err(StoreError::Open(format!("{}: {error}", name.display()))),
+    }
+}
+
+fn connect(path: &Path, busy_timeout: Duration, read_only: bool) -> Result<Connection, StoreError> {
+    let open = || -> rusqlite::Result<Connection> {
+        let flags = OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
+        let connection = Connection::open_with_flags(path, flags)?;
+        connection.busy_timeout(busy_timeout)?;
+        connection.set_prepared_statement_cache_capacity(STATEMENTS);
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        connection.pragma_update(None, "foreign_keys", true)?;
+        connection.pragma_update(None, "trusted_schema", false)?;
+        connection.pragma_update(None, "temp_store", "MEMORY")?;
+        // Pages; a larger log makes fewer pauses for moving it into the file.
+        connection.pragma_update(None, "wal_autocheckpoint", 4000)?;
+        // Negative: KiB.
+        connection.pragma_update(None, "cache_size", if read_only { -2000 } else { -8000 })?;
+        connection.pragma_update(None, "query_only", read_only)?;
+        Ok(connection)
+    };
+    open().map_err(|error| StoreError::Open(format!("{}: {error}", path.display())))
+}
+
+fn write_loop(mut connection: Connection, queue: &Receiver<WriteJob>) {
+    let mut answers = Vec::with_capacity(GROUP);
+    while let Ok(first) = queue.recv() {
+        let begun = statement(&connection, "BEGIN IMMEDIATE");
+        let mut job = Some(first);
+        while let Some(work) = job {
+            // A full disk ends the whole transaction under its savepoints: what follows must not run outside of one.
+            let usable = begun.is_ok() && !connection.is_autocommit();
+            answers.push(if usable { run_in_savepoint(&mut connection, work) } else { work(None).answer });
+            job = if answers.len() < GROUP { queue.try_recv().ok() } else { None };
+        }
+        let committed = begun.and_then(|()| statement(&connection, "COMMIT")).inspect_err(|error| {
+            tracing::error!(%error, jobs = answers.len(), "commit failed");
+            if !connection.is_autocommit() {
+                let _ = statement(&connection, "ROLLBACK");
+            }
+        });
+        metrics::histogram!("parlor_database_commit_group")
+            .record(f64::from(u16::try_from(answers.len()).unwrap_or(0)));
+        for answer in answers.drain(..) {
+            answer(committed.as_ref().copied().map_err(|error| StoreError::Commit(error.to_string())));
+        }
+    }
+    // Leaves one file behind instead of three.
+    let _ = connection.pragma_update(None, "wal_checkpoint", "TRUNCATE");
+}
+
+type Answer = Box<dyn FnOnce(Result<(), StoreError>)>;
+
+fn run_in_savepoint(connection: &mut Connection, job: WriteJob) -> Answer {
+    if let Err(error) = statement(connection, "SAVEPOINT job") {
+        let answer = job(None).answer;
+        return Box::new(move |_| answer(Err(StoreError::Commit(error.to_string()))));
+    }
+    let finished = job(Some(connection));
+    let closed = if finished.keep {
+        statement(connection, "RELEASE job")
+    } else {
+        statement(connection, "ROLLBACK TO job").and_then(|()| statement(connection, "RELEASE job"))
+    };
+    match closed {
+        Ok(()) if finished.keep => finished.answer,
+        // Undone already: its own failure is the answer, whatever becomes of the group.
+        Ok(()) => Box::new(move |_| (finished.answer)(Ok(()))),
+        Err(error) => Box::new(move |_| (finished.answer)(Err(StoreError::Commit(error.to_string())))),
+    }
+}
+
+fn read_loop(mut connection: Connection, queue: &Receiver<ReadJob>) {
+    while let Ok(job) = queue.recv() {
+        // One consistent state for all of a job's queries.
+        let _ = statement(&connection, "BEGIN");
+        job(&mut connection);
+        let _ = statement(&connection, "ROLLBACK");
+    }
+}
+
+fn statement(connection: &Connection, sql: &'static str) -> rusqlite::Result<()> {
+    connection.prepare_cached(sql)?.execute([]).map(|_| ())
+}
+
+/// Runs a job to its end on this thread. Everything it may await is ready at once here; a job that is not has awaited something
+/// foreign, which must never happen inside a transaction.
+fn run<T, F>(connection: &mut Connection, job: F) -> Result<T, StoreError>
+where
+    F: for<'t> FnOnce(&'t mut Tx<'_>) -> BoxFuture<'t, Result<T, StoreError>>,
+{
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        let mut tx = Tx::Sqlite(connection);
+        let mut future = job(&mut tx);
+        match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(result) => result,
+            Poll::Pending => {
+                tracing::error!("a database job awaited something else than the database");
+                Err(StoreError::Panicked)
+            }
+        }
+    }));
+    outcome.unwrap_or_else(|panic: Box<dyn Any + Send>| {
+        drop(panic);
+        tracing::error!("a database job panicked");
+        Err(StoreError::Panicked)
+    })
+}
+
+#[cfg(test)]
+mod tests;

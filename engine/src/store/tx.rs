@@ -1,0 +1,196 @@
+//! One transaction on whichever database: what store functions are written against.
+
+use super::StoreError;
+
+/// A value given to a query.
+#[derive(Debug, Clone, Copy)]
+pub enum Param<'a> {
+    /// NULL.
+    Null,
+    /// An integer, a truth value (0 or 1), or a time in microseconds.
+    Int(i64),
+    /// Text.
+    Text(&'a str),
+    /// Bytes.
+    Bytes(&'a [u8]),
+}
+
+impl From<i64> for Param<'_> {
+    fn from(value: i64) -> Self {
+        Self::Int(value)
+    }
+}
+
+impl<'a> From<&'a str> for Param<'a> {
+    fn from(value: &'a str) -> Self {
+        Self::Text(value)
+    }
+}
+
+impl<'a> From<&'a String> for Param<'a> {
+    fn from(value: &'a String) -> Self {
+        Self::Text(value)
+    }
+}
+
+impl<'a> From<&'a [u8]> for Param<'a> {
+    fn from(value: &'a [u8]) -> Self {
+        Self::Bytes(value)
+    }
+}
+
+impl<'a, T: Into<Param<'a>>> From<Option<T>> for Param<'a> {
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Self::Null, Into::into)
+    }
+}
+
+impl rusqlite::ToSql for Param<'_> {
+    fn to_sql(&self) -> rusqlite::Result<rusqlite::types::ToSqlOutput<'_>> {
+        use rusqlite::types::{ToSqlOutput, Value, ValueRef};
+        Ok(match self {
+            Self::Null => ToSqlOutput::Owned(Value::Null),
+            Self::Int(value) => ToSqlOutput::Owned(Value::Integer(*value)),
+            Self::Text(value) => ToSqlOutput::Borrowed(ValueRef::Text(value.as_bytes())),
+            Self::Bytes(value) => ToSqlOutput::Borrowed(ValueRef::Blob(value)),
+        })
+    }
+}
+
+/// Writes a list of [`Param`]s out of anything that becomes one.
+macro_rules! params {
+    ($($value:expr),* $(,)?) => { &[$($crate::store::Param::from($value)),*] };
+}
+pub(super) use params;
+
+/// A row of an answer. Columns are numbered from 0, as the query lists them.
+#[derive(Debug)]
+pub enum Row<'r> {
+    /// A row of SQLite's.
+    Sqlite(&'r rusqlite::Row<'r>),
+}
+
+/// What a column can be read as.
+pub trait Column: Sized {
+    /// Reads column `index`.
+    ///
+    /// # Errors
+    /// When the column holds something else.
+    fn read(row: &Row<'_>, index: usize) -> Result<Self, StoreError>;
+}
+
+macro_rules! column {
+    ($($kind:ty),*) => { $(
+        impl Column for $kind {
+            fn read(row: &Row<'_>, index: usize) -> Result<Self, StoreError> {
+                match row {
+                    Row::Sqlite(row) => Ok(row.get(index)?),
+                }
+            }
+        }
+    )* };
+}
+column!(i64, Option<i64>, String, Option<String>, Vec<u8>, Option<Vec<u8>>);
+
+impl Row<'_> {
+    /// Reads column `index`.
+    ///
+    /// # Errors
+    /// When the column holds something else.
+    pub fn get<T: Column>(&self, index: usize) -> Result<T, StoreError> {
+        T::read(self, index)
+    }
+
+    /// Reads column `index` and gives it its meaning.
+    ///
+    /// # Errors
+    /// When the column holds something else, or something without that meaning.
+    pub fn decode<C: Column, T>(
+        &self,
+        index: usize,
+        expected: &'static str,
+        meaning: impl FnOnce(C) -> Option<T>,
+    ) -> Result<T, StoreError> {
+        meaning(self.get(index)?).ok_or(StoreError::Corrupt { column: index, expected })
+    }
+}
+
+/// A transaction. Everything done through it is kept together or not at all.
+///
+/// Its functions are async for the databases that are reached over a socket; on SQLite each of them is ready at once, and a job that awaits
+/// anything else is refused (see `sqlite.rs`).
+#[derive(Debug)]
+pub enum Tx<'c> {
+    /// On SQLite: the connection that the job's thread owns.
+    Sqlite(&'c mut rusqlite::Connection),
+}
+
+#[allow(clippy::unused_async, reason = "async for the databases reached over a socket")]
+impl Tx<'_> {
+    /// Runs a statement. Returns how many rows it changed.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn execute(&mut self, sql: &'static str, params: &[Param<'_>]) -> Result<u64, StoreError> {
+        match self {
+            Self::Sqlite(connection) => {
+                let changed = connection.prepare_cached(sql)?.execute(rusqlite::params_from_iter(params))?;
+                Ok(changed as u64)
+            }
+        }
+    }
+
+    /// Inserts one row into a table whose `id` counts up. Returns that id.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn insert(&mut self, sql: &'static str, params: &[Param<'_>]) -> Result<i64, StoreError> {
+        match self {
+            Self::Sqlite(connection) => {
+                Ok(connection.prepare_cached(sql)?.insert(rusqlite::params_from_iter(params))?)
+            }
+        }
+    }
+
+    /// Runs a query and makes each row into a value.
+    ///
+    /// # Errors
+    /// What the database says, or what `read` says of a row.
+    pub async fn fetch<T>(
+        &mut self,
+        sql: &'static str,
+        params: &[Param<'_>],
+        mut read: impl FnMut(&Row<'_>) -> Result<T, StoreError> + Send,
+    ) -> Result<Vec<T>, StoreError> {
+        match self {
+            Self::Sqlite(connection) => {
+                let mut statement = connection.prepare_cached(sql)?;
+                let mut rows = statement.query(rusqlite::params_from_iter(params))?;
+                let mut values = Vec::new();
+                while let Some(row) = rows.next()? {
+                    values.push(read(&Row::Sqlite(row))?);
+                }
+                Ok(values)
+            }
+        }
+    }
+
+    /// Runs a query and makes its first row, if there is one, into a value.
+    ///
+    /// # Errors
+    /// What the database says, or what `read` says of the row.
+    pub async fn fetch_optional<T>(
+        &mut self,
+        sql: &'static str,
+        params: &[Param<'_>],
+        read: impl FnOnce(&Row<'_>) -> Result<T, StoreError> + Send,
+    ) -> Result<Option<T>, StoreError> {
+        match self {
+            Self::Sqlite(connection) => {
+                let mut statement = connection.prepare_cached(sql)?;
+                let mut rows = statement.query(rusqlite::params_from_iter(params))?;
+                rows.next()?.map(|row| read(&Row::Sqlite(row))).transpose()
+            }
+        }
+    }
+}
