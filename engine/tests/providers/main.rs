@@ -1,0 +1,12 @@
+//! Providers over real sockets, against a server that speaks OpenAI's protocol and breaks it in
+//! every way that its models' names ask for.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod answers;
+mod breaker;
+mod failures;
+mod kit;
+mod limits;
+mod routing;
+mod wire;
