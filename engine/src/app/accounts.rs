@@ -1,0 +1,311 @@
+//! Accounts: registering, signing in, and telling who calls.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use rand::Rng;
+use secrecy::{ExposeSecret, SecretString};
+
+use super::error::Limited;
+use super::passwords::Verdict;
+use super::{App, AppError, Caller, Noun, tokens};
+use crate::domain::{
+    Account, AccountRole, ConversationId, Email, GuestKey, GuestRealm, Invalid, NewPassword, PASSWORD_MAX, Username,
+};
+use crate::store::{NewAccount, NewRefreshToken, StoreError};
+
+/// A lost reply to a refresh may be asked for again within this time without ending the family.
+const REFRESH_GRACE: Duration = Duration::from_secs(10);
+
+/// What registering takes. At least one of the two names is given.
+pub struct Registration {
+    /// Signs in under this address.
+    pub email: Option<String>,
+    /// Signs in under this name.
+    pub username: Option<String>,
+    /// 8 to 128 characters.
+    pub password: SecretString,
+}
+
+/// What signing in takes.
+pub struct Login {
+    /// An address or a name.
+    pub login: String,
+    /// The password.
+    pub password: SecretString,
+    /// Where the attempt comes from.
+    pub address: IpAddr,
+}
+
+/// What signing in gives.
+pub struct Session {
+    /// Who signed in.
+    pub account: Account,
+    /// A JWT.
+    pub access_token: String,
+    /// Seconds that it lives.
+    pub expires_in: i64,
+    /// Good once, for another pair.
+    pub refresh_token: SecretString,
+}
+
+impl App {
+    /// Makes an account. Nobody becomes admin this way.
+    ///
+    /// # Errors
+    /// [`AppError::Invalid`], or [`AppError::Conflict`] when the address or the name is taken.
+    pub async fn register(&self, registration: Registration) -> Result<Account, AppError> {
+        self.make_account(registration, AccountRole::User).await
+    }
+
+    /// Makes an admin: for the command line and the first start, never for a request.
+    ///
+    /// # Errors
+    /// As [`App::register`].
+    pub async fn create_admin(&self, registration: Registration) -> Result<Account, AppError> {
+        self.make_account(registration, AccountRole::Admin).await
+    }
+
+    /// Makes the admin that the settings name, when no account exists yet.
+    ///
+    /// # Errors
+    /// As [`App::register`].
+    pub async fn ensure_first_admin(&self) -> Result<Option<Account>, AppError> {
+        let (Some(email), Some(password)) =
+            (&self.settings.security.admin_email, &self.settings.security.admin_password)
+        else {
+            return Ok(None);
+        };
+        if self.db.has_accounts().await? {
+            return Ok(None);
+        }
+        let registration = Registration { email: Some(email.clone()), username: None, password: password.clone() };
+        self.create_admin(registration).await.map(Some)
+    }
+
+    async fn make_account(&self, registration: Registration, role: AccountRole) -> Result<Account, AppError> {
+        let email = registration.email.as_deref().map(Email::parse).transpose()?;
+        let username = registration.username.as_deref().map(Username::parse).transpose()?;
+        if email.is_none() && username.is_none() {
+            return Err(Invalid::new("email", "an email or a username is required").into());
+        }
+        let taken = if email.is_some() { "Email already registered" } else { "Username already registered" };
+        let password = NewPassword::parse(registration.password.expose_secret())?;
+        let password_hash = self.passwords.hash(password.expose().to_vec()).await?;
+        let new = NewAccount { role, email, username, password_hash };
+        match self.db.insert_account(new, self.clock.now()).await {
+            Err(StoreError::Duplicate) => Err(AppError::Conflict(taken)),
+            stored => Ok(stored?),
+        }
+    }
+
+    /// Signs in. An unknown name costs the same work and says the same as a wrong password.
+    ///
+    /// # Errors
+    /// [`AppError::Unauthenticated`], or [`AppError::TooMany`] after too many attempts for one account or from one address.
+    pub async fn login(&self, login: Login) -> Result<Session, AppError> {
+        let key = login.login.trim().to_lowercase();
+        self.limit_login(&key, login.address)?;
+        let known = self.db.account_by_login(key.clone()).await?;
+        let stored = known.as_ref().and_then(|record| record.password_hash.clone());
+        let password = login.password.expose_secret();
+        if password.chars().count() > PASSWORD_MAX {
+            return Err(AppError::Unauthenticated("Incorrect email or password"));
+        }
+        let verdict = self.passwords.verify(password.as_bytes().to_vec(), stored).await?;
+        let (Some(record), Verdict::Right(better)) = (known, verdict) else {
+            return Err(AppError::Unauthenticated("Incorrect email or password"));
+        };
+        if !record.account.is_active {
+            return Err(AppError::Unauthenticated("Incorrect email or password"));
+        }
+        // Only failures count against a limit.
+        self.counters.clear(&account_counter(&key));
+        self.counters.uncount(&address_counter(login.address));
+        self.db.note_login(record.account.id, better, self.clock.now()).await?;
+        self.open_session(record.account, new_family()).await
+    }
+
+    fn limit_login(&self, key: &str, address: IpAddr) -> Result<(), AppError> {
+        let limits = &self.settings.limits;
+        let now = self.clock.now();
+        let checks = [
+            ("login-address", address_counter(address), limits.login_attempts_per_address),
+            ("login-account", account_counter(key), limits.login_attempts_per_account),
+        ];
+        for (policy, counter, quota) in checks {
+            if let Err(retry_after) = self.counters.count(&counter, quota, limits.login_window, now) {
+                metrics::counter!("parlor_login_limited_total", "policy" => policy).increment(1);
+                return Err(AppError::TooMany(Limited { policy, quota, window: limits.login_window, retry_after }));
+            }
+        }
+        Ok(())
+    }
+
+    async fn open_session(&self, account: Account, family: String) -> Result<Session, AppError> {
+        let now = self.clock.now();
+        let (refresh_token, token_hash) = tokens::new_refresh_token();
+        let expires_at = now.plus(self.settings.security.refresh_token_ttl);
+        let new = NewRefreshToken { account_id: account.id, family, token_hash, expires_at };
+        self.db.insert_refresh_token(new, now).await?;
+        self.session(account, refresh_token)
+    }
+
+    fn session(&self, account: Account, refresh_token: String) -> Result<Session, AppError> {
+        Ok(Session {
+            access_token: self.tokens.issue(&account, self.clock.now())?,
+            expires_in: self.tokens.ttl_seconds(),
+            refresh_token: refresh_token.into(),
+            account,
+        })
+    }
+
+    /// Exchanges a refresh token for a new pair, once. A token that comes again ends its whole family: either its owner or a thief holds
+    /// the successor.
+    ///
+    /// # Errors
+    /// [`AppError::Unauthenticated`].
+    pub async fn refresh(&self, refresh_token: &SecretString) -> Result<Session, AppError> {
+        const REFUSED: AppError = AppError::Unauthenticated("Invalid or expired refresh token");
+        let now = self.clock.now();
+        let old_hash = tokens::hash_of(refresh_token.expose_secret());
+        let record = self.db.refresh_token(old_hash.clone()).await?.ok_or(REFUSED)?;
+        if record.revoked_at.is_some() || record.expires_at <= now {
+            return Err(REFUSED);
+        }
+        let account = self.db.account_by_id(record.account_id).await?.ok_or(REFUSED)?.account;
+        if !account.is_active {
+            return Err(REFUSED);
+        }
+        let (successor, token_hash) = tokens::new_refresh_token();
+        let new = NewRefreshToken {
+            account_id: account.id,
+            family: record.family.clone(),
+            token_hash,
+            expires_at: now.plus(self.settings.security.refresh_token_ttl),
+        };
+        let rotated = if record.used_at.is_none() {
+            self.db.rotate_refresh_token(old_hash, new, now).await?
+        } else {
+            let in_grace = record.used_at.is_some_and(|used| now.since(used) <= REFRESH_GRACE);
+            in_grace && self.db.replace_unused_successor(old_hash, new, now).await?
+        };
+        if !rotated {
+            tracing::warn!(account = %account.id, "a refresh token came twice: its family is revoked");
+            self.db.revoke_refresh_family(record.family, now).await?;
+            return Err(REFUSED);
+        }
+        self.session(account, successor)
+    }
+
+    /// Ends the session that a refresh token belongs to; an unknown one is no error.
+    ///
+    /// # Errors
+    /// Only ours.
+    pub async fn logout(&self, refresh_token: &SecretString) -> Result<(), AppError> {
+        let hash = tokens::hash_of(refresh_token.expose_secret());
+        if let Some(record) = self.db.refresh_token(hash).await? {
+            self.db.revoke_refresh_family(record.family, self.clock.now()).await?;
+        }
+        Ok(())
+    }
+
+    /// Tells who calls with that bearer token. The account is looked at every time: what has changed bites at once.
+    ///
+    /// # Errors
+    /// [`AppError::Unauthenticated`].
+    pub async fn authenticate(&self, bearer: &str) -> Result<Caller, AppError> {
+        const REFUSED: AppError = AppError::Unauthenticated("Could not validate credentials");
+        let token = self.tokens.read(bearer, self.clock.now()).ok_or(REFUSED)?;
+        let account = self.db.account_by_id(token.account_id).await?.ok_or(REFUSED)?.account;
+        if !account.is_active || account.token_version != token.token_version {
+            return Err(REFUSED);
+        }
+        Ok(Caller::new(account))
+    }
+
+    /// The guest of that name, made when there is none.
+    ///
+    /// # Errors
+    /// [`AppError::Unauthenticated`] when guests are off or this one is deactivated.
+    pub async fn guest(&self, realm: GuestRealm, key: &str) -> Result<Caller, AppError> {
+        let key = self.guest_key(key)?;
+        let account = match self.db.guest(realm, key.clone()).await? {
+            Some(account) => account,
+            None => self.db.guest_or_insert(realm, key, self.clock.now()).await?,
+        };
+        active_guest(account)
+    }
+
+    /// The guest of that name, if there is one.
+    ///
+    /// # Errors
+    /// As [`App::guest`].
+    pub async fn known_guest(&self, realm: GuestRealm, key: &str) -> Result<Option<Caller>, AppError> {
+        let key = self.guest_key(key)?;
+        self.db.guest(realm, key).await?.map(active_guest).transpose()
+    }
+
+    /// The guest whose conversation this is. On the surfaces without a login, the conversation's id is what proves the right to it.
+    ///
+    /// # Errors
+    /// [`AppError::NotFound`], and as [`App::guest`].
+    pub async fn guest_of_conversation(&self, realm: GuestRealm, id: ConversationId) -> Result<Caller, AppError> {
+        self.guests_allowed()?;
+        let not_found = AppError::NotFound(Noun::Conversation);
+        let Some(account_id) = self.db.guest_of_conversation(id, realm).await? else { return Err(not_found) };
+        let record = self.db.account_by_id(account_id).await?.ok_or(not_found)?;
+        active_guest(record.account)
+    }
+
+    fn guest_key(&self, key: &str) -> Result<GuestKey, AppError> {
+        self.guests_allowed()?;
+        Ok(GuestKey::parse(key)?)
+    }
+
+    fn guests_allowed(&self) -> Result<(), AppError> {
+        if self.settings.guests_allowed() { Ok(()) } else { Err(AppError::Unauthenticated("Not authenticated")) }
+    }
+}
+
+fn active_guest(account: Account) -> Result<Caller, AppError> {
+    if account.is_active { Ok(Caller::new(account)) } else { Err(AppError::Unauthenticated("Not authenticated")) }
+}
+
+fn account_counter(key: &str) -> String {
+    format!("login/account/{key}")
+}
+
+fn address_counter(address: IpAddr) -> String {
+    format!("login/address/{}", network_of(address))
+}
+
+fn new_family() -> String {
+    let bytes: [u8; 16] = rand::rng().random();
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The network that counts as one caller: an IPv4 address, or an IPv6 /64, which one household has to itself.
+fn network_of(address: IpAddr) -> String {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn an_ipv6_household_counts_as_one() {
+        let of = |text: &str| network_of(text.parse().unwrap());
+        assert_eq!(of("2001:db8:1:2:3:4:5:6"), of("2001:db8:1:2::1"));
+        assert_ne!(of("2001:db8:1:2::1"), of("2001:db8:1:3::1"));
+        assert_eq!(of("::ffff:192.0.2.1"), "192.0.2.1");
+    }
+}

@@ -1,0 +1,127 @@
+//! Sending a message: it is checked, stored with its pending answer, and set running.
+
+use sha2::{Digest, Sha256};
+
+use super::follow::TurnHandle;
+use super::run::Run;
+use crate::app::conversations::DRAWS;
+use crate::app::{App, AppError, Caller, Noun};
+use crate::domain::{ConversationId, IdempotencyKey, Invalid, MessageText};
+use crate::store::{Begun, NewTurn, StoreError};
+
+/// A message to send.
+#[derive(Debug, Clone)]
+pub struct SendMessage {
+    /// The conversation to continue; `None` begins one.
+    pub conversation_id: Option<ConversationId>,
+    /// What the person says.
+    pub text: String,
+    /// The model to ask; `None` for the settings' own.
+    pub model: Option<String>,
+    /// The same key from the same account sends the message once.
+    pub idempotency_key: Option<IdempotencyKey>,
+    /// Whether the surface shows the answer as it is written. Where it does not, the provider is asked for the whole answer at once.
+    pub stream: bool,
+    /// What the answer is when no provider gives one.
+    pub on_failure: OnFailure,
+}
+
+/// What becomes of a turn that no provider answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnFailure {
+    /// It fails, and has no answer.
+    Fail,
+    /// It fails, and this text stands in for the answer.
+    Fallback(&'static str),
+}
+
+impl App {
+    /// Sends a message. When this returns, it is stored, and its answer comes whether or not anybody stays to read it.
+    ///
+    /// # Errors
+    /// [`AppError::Invalid`], [`AppError::NotFound`] for a conversation that is not the caller's, [`AppError::KeyReused`],
+    /// [`AppError::Overloaded`] and [`AppError::ShuttingDown`].
+    pub async fn send_message(&self, caller: &Caller, message: SendMessage) -> Result<TurnHandle, AppError> {
+        if self.is_shutting_down() {
+            return Err(AppError::ShuttingDown);
+        }
+        self.turns.check_room()?;
+        let text = MessageText::parse(message.text.clone(), self.settings.chat.message_max_chars)?;
+        let model = self.allowed_model(message.model.as_deref())?;
+        let (app, caller) = (self.clone(), caller.clone());
+        // On its own task: a client that leaves half-way leaves no stored message without a running turn.
+        let begun = self.tasks.spawn(async move { app.begin(&caller, &message, &text, model).await });
+        begun.await.map_err(|error| AppError::Internal(format!("beginning a turn: {error}")))?
+    }
+
+    async fn begin(
+        &self,
+        caller: &Caller,
+        message: &SendMessage,
+        text: &MessageText,
+        model: String,
+    ) -> Result<TurnHandle, AppError> {
+        let fingerprint = fingerprint(message, &model);
+        for _ in 0..DRAWS {
+            let now = self.clock.now();
+            let new = NewTurn {
+                account_id: caller.id(),
+                conversation_id: message.conversation_id,
+                new_conversation_id: ConversationId::random(&mut rand::rng()),
+                text: text.as_str().to_owned(),
+                model: model.clone(),
+                idempotency: message.idempotency_key.clone().map(|key| (key, fingerprint.clone())),
+                key_expires_at: now.plus(self.settings.chat.idempotency_ttl),
+                now,
+            };
+            match self.db.begin_turn(new).await {
+                // The drawn id, or on a database with many writers the key, was taken meanwhile.
+                Err(StoreError::Duplicate) => {}
+                Err(error) => return Err(error.into()),
+                Ok(Begun::NoConversation) => return Err(AppError::NotFound(Noun::Conversation)),
+                Ok(Begun::KeyReused) => return Err(AppError::KeyReused),
+                Ok(Begun::Replayed(answer_id)) => return self.attach(caller, answer_id, true).await,
+                Ok(Begun::Opened(ids)) => {
+                    let live = self.turns.insert(ids, caller.id(), model);
+                    let run = Run {
+                        app: self.clone(),
+                        live: live.clone(),
+                        text: text.as_str().to_owned(),
+                        stream: message.stream,
+                        on_failure: message.on_failure,
+                        began: now,
+                    };
+                    self.tasks.spawn(run.execute());
+                    return Ok(TurnHandle::live(live, false));
+                }
+            }
+        }
+        Err(AppError::Internal("no free conversation id was drawn".to_owned()))
+    }
+
+    /// The model that a message asks for, when its sender may.
+    fn allowed_model(&self, wanted: Option<&str>) -> Result<String, AppError> {
+        let chat = &self.settings.chat;
+        match wanted.map(str::trim).filter(|model| !model.is_empty()) {
+            None => Ok(chat.model.clone()),
+            Some(model) if model == chat.model || chat.models.iter().any(|known| known == model || known == "*") => {
+                if model.len() > 200 || model.chars().any(char::is_control) {
+                    return Err(Invalid::new("model", "model is not a model's name").into());
+                }
+                Ok(model.to_owned())
+            }
+            Some(_) => Err(Invalid::new("model", "this model is not offered here").into()),
+        }
+    }
+}
+
+/// What an idempotency key stands for: everything that shapes the answer, each part with its length before it.
+fn fingerprint(message: &SendMessage, model: &str) -> String {
+    let conversation = message.conversation_id.map(|id| id.to_string()).unwrap_or_default();
+    let mut hash = Sha256::new();
+    for part in [conversation.as_str(), message.text.as_str(), model] {
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part.as_bytes());
+    }
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}

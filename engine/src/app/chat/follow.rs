@@ -1,0 +1,262 @@
+//! Following a turn: from the beginning or from an event's number on, while it runs, after it ended, after a restart.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::chunks::ChunkedText;
+use super::live::LiveTurn;
+use crate::app::{App, AppError, Caller, Noun};
+use crate::domain::{ConversationId, FinishReason, MessageId, Timestamp, TokenUsage, TurnState};
+use crate::store::TurnRecord;
+
+/// The longest single wait for a stored turn to begin running.
+const ATTACH_PATIENCE: Duration = Duration::from_secs(1);
+
+/// What a turn emits. Events of one turn are numbered from 1 without a gap.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// Number 1: the message is stored, the answer is on its way.
+    Start {
+        /// The model that was asked for.
+        model: String,
+    },
+    /// A piece of the answer.
+    Chunk {
+        /// The piece.
+        content: String,
+    },
+    /// The last: how it ended. What it says is stored.
+    End(Arc<Ending>),
+}
+
+/// How a turn ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ending {
+    /// A final state.
+    pub state: TurnState,
+    /// The model that answered; the one that was asked for when none did.
+    pub model: String,
+    /// Tokens.
+    pub usage: TokenUsage,
+    /// Why it ends.
+    pub finish_reason: FinishReason,
+    /// What went wrong, as a stable word.
+    pub error_code: Option<String>,
+    /// All that was said.
+    pub content: String,
+    /// When it ended.
+    pub ended_at: Timestamp,
+}
+
+impl Ending {
+    /// Whether there is an answer to show, whole or in part, as opposed to a failure to tell.
+    #[must_use]
+    pub const fn is_answer(&self) -> bool {
+        !matches!(self.state, TurnState::Failed)
+    }
+
+    /// The failure, for surfaces that answer once.
+    #[must_use]
+    pub fn error(&self) -> AppError {
+        match self.error_code.as_deref() {
+            Some(code) if code.starts_with("timeout") => AppError::ProviderTimeout,
+            code => AppError::ProviderDown { code: code.unwrap_or("unavailable").to_owned() },
+        }
+    }
+}
+
+/// A turn that a caller may follow.
+#[derive(Clone)]
+pub struct TurnHandle {
+    /// Its conversation.
+    pub conversation_id: ConversationId,
+    /// The person's message.
+    pub user_message_id: MessageId,
+    /// The answer.
+    pub message_id: MessageId,
+    /// Whether an earlier request with the same key began it.
+    pub is_replay: bool,
+    source: Source,
+}
+
+#[derive(Clone)]
+enum Source {
+    Live(Arc<LiveTurn>),
+    Stored(Arc<Stored>),
+}
+
+struct Stored {
+    model: String,
+    answer: ChunkedText,
+    ending: Arc<Ending>,
+}
+
+impl TurnHandle {
+    pub(super) fn live(live: Arc<LiveTurn>, is_replay: bool) -> Self {
+        Self {
+            conversation_id: live.ids.conversation_id,
+            user_message_id: live.ids.user_message_id,
+            message_id: live.ids.answer_id,
+            is_replay,
+            source: Source::Live(live),
+        }
+    }
+
+    fn stored(record: TurnRecord, is_replay: bool) -> Self {
+        let ending = Ending {
+            state: record.state,
+            model: record.model.unwrap_or_else(|| record.requested_model.clone()),
+            usage: record.usage,
+            finish_reason: record.finish_reason.unwrap_or(FinishReason::Error),
+            error_code: record.error_code,
+            content: record.content.clone(),
+            ended_at: record.ended_at.unwrap_or(record.started_at),
+        };
+        Self {
+            conversation_id: record.conversation_id,
+            user_message_id: record.user_message_id,
+            message_id: record.answer_id,
+            is_replay,
+            source: Source::Stored(Arc::new(Stored {
+                model: record.requested_model,
+                answer: ChunkedText::from_stored(record.content, &record.chunk_ends),
+                ending: Arc::new(ending),
+            })),
+        }
+    }
+
+    /// The events after number `after`; 0 for all of them.
+    #[must_use]
+    pub fn follow(&self, after: u64) -> Follower {
+        let newest = match &self.source {
+            Source::Live(live) => Some(live.subscribe()),
+            Source::Stored(_) => None,
+        };
+        Follower { source: self.source.clone(), newest, next: after.saturating_add(1) }
+    }
+
+    /// Stops the answer that is being written; what was said is kept and billed. An ended turn stays as it is.
+    pub fn stop(&self) {
+        if let Source::Live(live) = &self.source {
+            live.cancel();
+        }
+    }
+
+    /// Waits for the end.
+    pub async fn ending(&self) -> Arc<Ending> {
+        let live = match &self.source {
+            Source::Stored(stored) => return Arc::clone(&stored.ending),
+            Source::Live(live) => live,
+        };
+        let mut newest = live.subscribe();
+        loop {
+            if let Some(ending) = live.ending() {
+                return ending;
+            }
+            // The sender lives in `live`, which is held here.
+            let _ = newest.changed().await;
+        }
+    }
+}
+
+/// Reads a turn's events in order. It loses none, however slowly it reads, and holds nobody up.
+pub struct Follower {
+    source: Source,
+    newest: Option<watch::Receiver<u64>>,
+    next: u64,
+}
+
+impl Follower {
+    /// The next event and its number; `None` after the last. Safe to drop half-way: nothing is skipped then.
+    pub async fn next(&mut self) -> Option<(u64, Event)> {
+        loop {
+            if let Some(event) = self.ready()? {
+                self.next += 1;
+                return Some((self.next - 1, event));
+            }
+            self.newest.as_mut()?.changed().await.ok()?;
+        }
+    }
+
+    /// `None` when all has been read; `Some(None)` when the next event has not come yet.
+    #[allow(clippy::option_option, reason = "the two absences differ: never again, and not yet")]
+    fn ready(&mut self) -> Option<Option<Event>> {
+        if let Some(newest) = &mut self.newest {
+            newest.mark_unchanged();
+        }
+        match &self.source {
+            Source::Live(live) => live.event(self.next),
+            Source::Stored(stored) => event_at(self.next, &stored.model, &stored.answer, Some(&stored.ending)),
+        }
+    }
+}
+
+/// Event `number` of a turn: `None` past its last, `Some(None)` when it has not come yet.
+#[allow(clippy::option_option, reason = "the two absences differ: never again, and not yet")]
+pub(super) fn event_at(
+    number: u64,
+    model: &str,
+    answer: &ChunkedText,
+    ending: Option<&Arc<Ending>>,
+) -> Option<Option<Event>> {
+    let last_chunk = answer.len() + 1;
+    if number <= 1 {
+        return Some(Some(Event::Start { model: model.to_owned() }));
+    }
+    if number <= last_chunk {
+        return Some(answer.get(number - 2).map(|content| Event::Chunk { content: content.to_owned() }));
+    }
+    match ending {
+        None => Some(None),
+        Some(ending) if number == last_chunk + 1 => Some(Some(Event::End(Arc::clone(ending)))),
+        Some(_) => None,
+    }
+}
+
+impl App {
+    /// The turn of an answer of the caller's, running or ended.
+    ///
+    /// # Errors
+    /// [`AppError::NotFound`].
+    pub async fn follow_turn(&self, caller: &Caller, answer_id: MessageId) -> Result<TurnHandle, AppError> {
+        self.attach(caller, answer_id, false).await
+    }
+
+    pub(super) async fn attach(
+        &self,
+        caller: &Caller,
+        answer_id: MessageId,
+        is_replay: bool,
+    ) -> Result<TurnHandle, AppError> {
+        // A turn is seen in the database a moment before it runs, when its group commits.
+        let mut patience = Duration::from_millis(1);
+        loop {
+            if let Some(live) = self.turns.of_owner(answer_id, caller.id()) {
+                return Ok(TurnHandle::live(live, is_replay));
+            }
+            let record = self.db.turn_of_owner(answer_id, caller.id()).await?;
+            let record = record.ok_or(AppError::NotFound(Noun::Message))?;
+            if record.state.is_final() {
+                return Ok(TurnHandle::stored(record, is_replay));
+            }
+            if patience > ATTACH_PATIENCE {
+                return Err(AppError::Overloaded);
+            }
+            tokio::time::sleep(patience).await;
+            patience *= 2;
+        }
+    }
+
+    /// Stops the answer of the caller's that is being written; what was said is kept and billed. Returns how the turn ended, which may be
+    /// by itself.
+    ///
+    /// # Errors
+    /// [`AppError::NotFound`].
+    pub async fn stop_turn(&self, caller: &Caller, answer_id: MessageId) -> Result<Arc<Ending>, AppError> {
+        let handle = self.attach(caller, answer_id, false).await?;
+        handle.stop();
+        Ok(handle.ending().await)
+    }
+}

@@ -1,0 +1,165 @@
+//! Turns that run: the text so far, who is told of more, and the hand that stops them.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::chunks::ChunkedText;
+use super::follow::{Ending, Event, event_at};
+use crate::app::AppError;
+use crate::domain::{AccountId, ConversationId, MessageId};
+use crate::store::Opened;
+
+/// A turn that runs, or that has ended while somebody still reads it.
+pub(super) struct LiveTurn {
+    pub(super) ids: Opened,
+    pub(super) owner: AccountId,
+    /// The model that was asked for.
+    pub(super) model: String,
+    said: Mutex<Said>,
+    /// The number of the newest event.
+    newest: watch::Sender<u64>,
+    stop: CancellationToken,
+    shutdown: CancellationToken,
+}
+
+#[derive(Default)]
+struct Said {
+    answer: ChunkedText,
+    ending: Option<Arc<Ending>>,
+}
+
+/// Why a turn is to stop before its provider is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stop {
+    /// Its owner said so.
+    Cancelled,
+    /// The server is going down.
+    Interrupted,
+}
+
+impl LiveTurn {
+    fn new(ids: Opened, owner: AccountId, model: String, shutdown: CancellationToken) -> Self {
+        let (newest, _) = watch::channel(1);
+        Self { ids, owner, model, said: Mutex::default(), newest, stop: CancellationToken::new(), shutdown }
+    }
+
+    fn said(&self) -> MutexGuard<'_, Said> {
+        self.said.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds a chunk and tells the readers. Returns the answer's length so far, in bytes.
+    pub(super) fn push(&self, chunk: &str) -> usize {
+        let mut said = self.said();
+        said.answer.push(chunk);
+        let (newest, length) = (1 + said.answer.len(), said.answer.text().len());
+        drop(said);
+        self.newest.send_replace(newest);
+        length
+    }
+
+    /// Ends the turn for its readers. What is told here is stored already.
+    pub(super) fn end(&self, ending: Ending) {
+        let mut said = self.said();
+        let newest = 2 + said.answer.len();
+        said.ending = Some(Arc::new(ending));
+        drop(said);
+        self.newest.send_replace(newest);
+    }
+
+    /// The text so far and its stored boundaries.
+    pub(super) fn snapshot(&self) -> (String, Vec<u8>) {
+        let said = self.said();
+        (said.answer.text().to_owned(), said.answer.encode())
+    }
+
+    /// How long the text so far is, in bytes.
+    pub(super) fn length(&self) -> usize {
+        self.said().answer.text().len()
+    }
+
+    /// Event `number`, as [`event_at`] tells it.
+    #[allow(clippy::option_option, reason = "as `event_at`")]
+    pub(super) fn event(&self, number: u64) -> Option<Option<Event>> {
+        let said = self.said();
+        event_at(number, &self.model, &said.answer, said.ending.as_ref())
+    }
+
+    /// How it ended, when it has.
+    pub(super) fn ending(&self) -> Option<Arc<Ending>> {
+        self.said().ending.clone()
+    }
+
+    pub(super) fn subscribe(&self) -> watch::Receiver<u64> {
+        self.newest.subscribe()
+    }
+
+    pub(super) fn cancel(&self) {
+        self.stop.cancel();
+    }
+
+    /// Waits until the turn is to stop.
+    pub(super) async fn stopped(&self) -> Stop {
+        tokio::select! {
+            () = self.stop.cancelled() => Stop::Cancelled,
+            () = self.shutdown.cancelled() => Stop::Interrupted,
+        }
+    }
+}
+
+/// The turns that run in this process, by their answer's id.
+pub(in crate::app) struct LiveTurns {
+    turns: Mutex<HashMap<MessageId, Arc<LiveTurn>>>,
+    most: usize,
+    shutdown: CancellationToken,
+}
+
+impl LiveTurns {
+    pub(in crate::app) fn new(most: usize) -> Self {
+        Self { turns: Mutex::default(), most, shutdown: CancellationToken::new() }
+    }
+
+    fn turns(&self) -> MutexGuard<'_, HashMap<MessageId, Arc<LiveTurn>>> {
+        self.turns.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many run.
+    pub(in crate::app) fn running(&self) -> usize {
+        self.turns().len()
+    }
+
+    /// Refuses when no more turns may run.
+    pub(super) fn check_room(&self) -> Result<(), AppError> {
+        if self.running() < self.most { Ok(()) } else { Err(AppError::Overloaded) }
+    }
+
+    pub(super) fn insert(&self, ids: Opened, owner: AccountId, model: String) -> Arc<LiveTurn> {
+        let live = Arc::new(LiveTurn::new(ids, owner, model, self.shutdown.clone()));
+        self.turns().insert(ids.answer_id, Arc::clone(&live));
+        live
+    }
+
+    /// The running turn of that answer, when it is the owner's.
+    pub(super) fn of_owner(&self, answer_id: MessageId, owner: AccountId) -> Option<Arc<LiveTurn>> {
+        self.turns().get(&answer_id).filter(|live| live.owner == owner).cloned()
+    }
+
+    pub(super) fn remove(&self, answer_id: MessageId) {
+        self.turns().remove(&answer_id);
+    }
+
+    /// Stops what runs in a conversation.
+    pub(in crate::app) fn cancel_conversation(&self, id: ConversationId) {
+        for live in self.turns().values().filter(|live| live.ids.conversation_id == id) {
+            live.cancel();
+        }
+    }
+
+    /// Stops everything, keeping what was said. Returns how much ran.
+    pub(in crate::app) fn interrupt_all(&self) -> usize {
+        self.shutdown.cancel();
+        self.running()
+    }
+}

@@ -1,0 +1,295 @@
+//! Running a turn: context, provider, events, and the one transaction that makes its answer last.
+
+use std::panic::AssertUnwindSafe;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{FutureExt, StreamExt};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, MissedTickBehavior};
+
+use super::begin::OnFailure;
+use super::follow::Ending;
+use super::live::{LiveTurn, Stop};
+use crate::app::{App, AppError};
+use crate::domain::{FinishReason, Role, Timestamp, TokenUsage, TurnState, estimate_tokens};
+use crate::providers::{Answer, ChatMessage, ChatRequest, Delta, ProviderError};
+use crate::store::{FinishTurn, LedgerEntry, StoreError};
+
+/// The longest thread that is put before a model, in messages, however short they are.
+const CONTEXT_MESSAGES: i64 = 200;
+/// The waits between attempts to store an answer.
+const STORE_RETRIES: [Duration; 4] =
+    [Duration::from_millis(50), Duration::from_millis(500), Duration::from_secs(2), Duration::from_secs(5)];
+
+/// A turn to run.
+pub(super) struct Run {
+    pub(super) app: App,
+    pub(super) live: Arc<LiveTurn>,
+    pub(super) text: String,
+    pub(super) stream: bool,
+    pub(super) on_failure: OnFailure,
+    pub(super) began: Timestamp,
+}
+
+/// What is known of a turn when its provider is done with it.
+struct Outcome {
+    state: TurnState,
+    finish_reason: FinishReason,
+    error_code: Option<&'static str>,
+    provider: Option<String>,
+    model: Option<String>,
+    usage: Option<TokenUsage>,
+    prompt_tokens: u64,
+    first_token: Option<Duration>,
+}
+
+impl Outcome {
+    fn failed(error_code: &'static str) -> Self {
+        Self {
+            state: TurnState::Failed,
+            finish_reason: FinishReason::Error,
+            error_code: Some(error_code),
+            provider: None,
+            model: None,
+            usage: None,
+            prompt_tokens: 0,
+            first_token: None,
+        }
+    }
+
+    fn stopped(mut self, stop: Stop) -> Self {
+        (self.state, self.finish_reason, self.error_code) = match stop {
+            Stop::Cancelled => (TurnState::Cancelled, FinishReason::Cancelled, None),
+            Stop::Interrupted => (TurnState::Interrupted, FinishReason::Error, Some("interrupted")),
+        };
+        self
+    }
+
+    /// A provider that fails before it said anything fails the turn; later it leaves it incomplete.
+    fn broken(mut self, error: &ProviderError, said_something: bool) -> Self {
+        self.state = if said_something { TurnState::Incomplete } else { TurnState::Failed };
+        self.finish_reason = FinishReason::Error;
+        self.error_code = Some(error.code());
+        self
+    }
+}
+
+impl Run {
+    /// Runs the turn and ends it, whatever happens.
+    pub(super) async fn execute(self) {
+        let outcome = match AssertUnwindSafe(self.ask()).catch_unwind().await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(error)) => {
+                tracing::error!(%error, turn = %self.live.ids.turn_id, "a turn failed");
+                Outcome::failed("internal")
+            }
+            Err(_) => {
+                tracing::error!(turn = %self.live.ids.turn_id, "a turn panicked");
+                Outcome::failed("internal")
+            }
+        };
+        let ending = self.settle(outcome).await;
+        metrics::counter!("parlor_turns_total", "state" => ending.state.as_str()).increment(1);
+        self.live.end(ending);
+        self.app.turns.remove(self.live.ids.answer_id);
+    }
+
+    /// Asks the provider and passes on what it says.
+    async fn ask(&self) -> Result<Outcome, AppError> {
+        let mut stopped = pin!(self.live.stopped());
+        let asked = async {
+            let request = self.request().await?;
+            let prompt_tokens = request.messages.iter().map(|message| estimate_tokens(&message.content)).sum();
+            Ok::<_, AppError>((prompt_tokens, self.app.providers.chat(request).await))
+        };
+        let (prompt_tokens, answer) = tokio::select! {
+            biased;
+            asked = asked => asked?,
+            stop = &mut stopped => return Ok(Outcome::failed("none").stopped(stop)),
+        };
+        match answer {
+            Err(error) => Ok(Outcome::failed(error.code())),
+            Ok(answer) => Ok(self.listen(answer, prompt_tokens, stopped).await),
+        }
+    }
+
+    async fn request(&self) -> Result<ChatRequest, AppError> {
+        let chat = &self.app.settings.chat;
+        let mut messages = vec![ChatMessage { role: Role::System, content: chat.system_prompt.clone() }];
+        if self.live.ids.is_first {
+            messages.push(ChatMessage { role: Role::User, content: self.text.clone() });
+        } else {
+            let budget = i64::from(chat.context_tokens);
+            let thread = self.app.db.context_of(self.live.ids.user_message_id, budget, CONTEXT_MESSAGES).await?;
+            messages.extend(thread.into_iter().map(|m| ChatMessage { role: m.role, content: m.content }));
+        }
+        Ok(ChatRequest {
+            model: self.live.model.clone(),
+            messages,
+            temperature: Some(chat.temperature),
+            max_tokens: Some(chat.max_tokens),
+            stream: self.stream,
+        })
+    }
+
+    async fn listen(
+        &self,
+        answer: Answer,
+        prompt_tokens: u64,
+        mut stopped: impl Future<Output = Stop> + Unpin,
+    ) -> Outcome {
+        let Answer { provider, model, mut deltas } = answer;
+        let mut outcome =
+            Outcome { prompt_tokens, provider: Some(provider), model: Some(model), ..Outcome::failed("cut") };
+        let mut finish = None;
+        let mut saving: Option<JoinHandle<()>> = None;
+        let mut checkpoint = tokio::time::interval_at(
+            Instant::now() + self.app.settings.chat.checkpoint_interval,
+            self.app.settings.chat.checkpoint_interval,
+        );
+        checkpoint.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                biased;
+                stop = &mut stopped => return outcome.stopped(stop),
+                delta = deltas.next() => match delta {
+                    Some(Ok(Delta::Text(text))) => {
+                        if outcome.first_token.is_none() {
+                            outcome.first_token = Some(self.app.clock.now().since(self.began));
+                        }
+                        if self.say(&text) > self.app.settings.chat.answer_max_bytes {
+                            finish = Some(FinishReason::Length);
+                            break;
+                        }
+                    }
+                    Some(Ok(Delta::Model(name))) => outcome.model = Some(name),
+                    Some(Ok(Delta::Usage(usage))) => outcome.usage = Some(usage),
+                    Some(Ok(Delta::Finish(reason))) => finish = Some(reason),
+                    Some(Err(error)) => return outcome.broken(&error, self.live.length() > 0),
+                    None => break,
+                },
+                _ = checkpoint.tick() => {
+                    if self.live.length() > 0 && saving.as_ref().is_none_or(JoinHandle::is_finished) {
+                        saving = Some(self.save());
+                    }
+                }
+            }
+        }
+        match finish {
+            Some(reason) => {
+                (outcome.state, outcome.finish_reason, outcome.error_code) = (TurnState::Complete, reason, None);
+                outcome
+            }
+            None => outcome.broken(&ProviderError::Cut, self.live.length() > 0),
+        }
+    }
+
+    /// Adds to the answer. A NUL, which not every database stores, becomes the replacement character.
+    fn say(&self, text: &str) -> usize {
+        if text.contains('\0') { self.live.push(&text.replace('\0', "\u{fffd}")) } else { self.live.push(text) }
+    }
+
+    /// Stores what has been said so far, beside the stream. A save that comes late finds the turn closed and changes nothing.
+    fn save(&self) -> JoinHandle<()> {
+        let (app, ids) = (self.app.clone(), self.live.ids);
+        let (text, chunk_ends) = self.live.snapshot();
+        self.app.tasks.spawn(async move {
+            let now = app.clock.now();
+            if let Err(error) = app.db.checkpoint_turn(ids.turn_id, ids.answer_id, text, chunk_ends, now).await {
+                tracing::warn!(%error, turn = %ids.turn_id, "a checkpoint was not stored");
+            }
+        })
+    }
+
+    /// Stores the answer and its bill; only then may the readers hear that the turn has ended.
+    async fn settle(&self, outcome: Outcome) -> Ending {
+        if let (TurnState::Failed, OnFailure::Fallback(text)) = (outcome.state, self.on_failure) {
+            self.live.push(text);
+        }
+        let now = self.app.clock.now();
+        let (content, chunk_ends) = self.live.snapshot();
+        let ledger = self.bill(&outcome, &content);
+        let usage = ledger.as_ref().map(|entry| entry.usage).unwrap_or_default();
+        let end = FinishTurn {
+            turn_id: self.live.ids.turn_id,
+            conversation_id: self.live.ids.conversation_id,
+            answer_id: self.live.ids.answer_id,
+            state: outcome.state,
+            content: content.clone(),
+            chunk_ends,
+            finish_reason: outcome.finish_reason,
+            error_code: outcome.error_code.map(str::to_owned),
+            elapsed_ms: millis(now.since(self.began)),
+            first_token_ms: outcome.first_token.map(millis),
+            ledger,
+            outbox_topic: self.app.settings.shared.mongo_uri.as_ref().map(|_| "turn"),
+            now,
+        };
+        let mut ending = Ending {
+            state: outcome.state,
+            model: outcome.model.unwrap_or_else(|| self.live.model.clone()),
+            usage,
+            finish_reason: outcome.finish_reason,
+            error_code: end.error_code.clone(),
+            content,
+            ended_at: now,
+        };
+        match self.store(end).await {
+            Ok(true) => observe(&ending, outcome.provider.as_deref(), outcome.first_token),
+            // The conversation was deleted meanwhile.
+            Ok(false) => (ending.state, ending.finish_reason) = (TurnState::Cancelled, FinishReason::Cancelled),
+            Err(error) => {
+                tracing::error!(%error, turn = %self.live.ids.turn_id, "an answer could not be stored");
+                (ending.state, ending.finish_reason) = (TurnState::Failed, FinishReason::Error);
+                ending.error_code = Some("storage".to_owned());
+            }
+        }
+        ending
+    }
+
+    async fn store(&self, end: FinishTurn) -> Result<bool, StoreError> {
+        for wait in STORE_RETRIES {
+            match self.app.db.finish_turn(end.clone()).await {
+                Err(error) => tracing::warn!(%error, turn = %end.turn_id, "storing an answer failed: trying again"),
+                stored => return stored,
+            }
+            tokio::time::sleep(wait).await;
+        }
+        self.app.db.finish_turn(end).await
+    }
+
+    /// What the turn cost: what the provider says, else what is counted here; nothing when it did no work.
+    fn bill(&self, outcome: &Outcome, content: &str) -> Option<LedgerEntry> {
+        let provider = outcome.provider.clone()?;
+        if outcome.usage.is_none() && (content.is_empty() || outcome.state == TurnState::Failed) {
+            return None;
+        }
+        Some(LedgerEntry {
+            account_id: self.live.owner,
+            provider,
+            model: outcome.model.clone().unwrap_or_else(|| self.live.model.clone()),
+            usage: outcome.usage.unwrap_or_else(|| TokenUsage {
+                prompt_tokens: outcome.prompt_tokens,
+                completion_tokens: estimate_tokens(content),
+            }),
+            is_estimated: outcome.usage.is_none(),
+        })
+    }
+}
+
+fn observe(ending: &Ending, provider: Option<&str>, first_token: Option<Duration>) {
+    let provider = provider.unwrap_or("none").to_owned();
+    metrics::counter!("parlor_tokens_total", "provider" => provider.clone(), "kind" => "prompt")
+        .increment(ending.usage.prompt_tokens);
+    metrics::counter!("parlor_tokens_total", "provider" => provider.clone(), "kind" => "completion")
+        .increment(ending.usage.completion_tokens);
+    if let Some(first_token) = first_token {
+        metrics::histogram!("parlor_time_to_first_token_seconds", "provider" => provider).record(first_token);
+    }
+}
+
+fn millis(span: Duration) -> i64 {
+    i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
+}

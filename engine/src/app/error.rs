@@ -1,0 +1,91 @@
+//! Why the application refuses, whatever the surface; each dialect says it in its own way.
+
+use std::time::Duration;
+
+use crate::domain::Invalid;
+use crate::store::StoreError;
+
+/// A refusal, or a failure of ours.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// Nobody is known to call; the text says why.
+    #[error("{0}")]
+    Unauthenticated(&'static str),
+    /// The caller is known, and may not.
+    #[error("{0}")]
+    Forbidden(&'static str),
+    /// There is none, or it is somebody else's.
+    #[error("{0} not found")]
+    NotFound(Noun),
+    /// A value breaks a rule.
+    #[error(transparent)]
+    Invalid(#[from] Invalid),
+    /// The name or address is taken.
+    #[error("{0}")]
+    Conflict(&'static str),
+    /// The idempotency key stands for another body.
+    #[error("this Idempotency-Key was used with a different request body")]
+    KeyReused,
+    /// Too often.
+    #[error("too many attempts: try again later")]
+    TooMany(Limited),
+    /// No provider answered.
+    #[error("the AI service is unavailable: {code}")]
+    ProviderDown {
+        /// A stable word for what went wrong.
+        code: String,
+    },
+    /// The provider took too long.
+    #[error("the AI service did not answer in time")]
+    ProviderTimeout,
+    /// The server has more to do than it can.
+    #[error("the server is busy: try again shortly")]
+    Overloaded,
+    /// The server is stopping.
+    #[error("the server is shutting down")]
+    ShuttingDown,
+    /// A failure of ours. The text is for the log alone.
+    #[error("internal error: {0}")]
+    Internal(String),
+}
+
+/// What was looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Noun {
+    /// A conversation.
+    Conversation,
+    /// A message.
+    Message,
+}
+
+impl std::fmt::Display for Noun {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Conversation => "Conversation",
+            Self::Message => "Message",
+        })
+    }
+}
+
+/// A limit that was hit, in the terms of draft-ietf-httpapi-ratelimit-headers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limited {
+    /// The policy's name.
+    pub policy: &'static str,
+    /// How many it allows in a window.
+    pub quota: u32,
+    /// The window.
+    pub window: Duration,
+    /// When to come again.
+    pub retry_after: Duration,
+}
+
+impl From<StoreError> for AppError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Overloaded => Self::Overloaded,
+            StoreError::Closed => Self::ShuttingDown,
+            other => Self::Internal(other.to_string()),
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! Whether the parts work.
+
+use std::time::Duration;
+
+use super::App;
+use crate::providers::TargetState;
+
+/// The longest wait for a part's sign of life.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How one part is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Check {
+    /// It answers.
+    Up,
+    /// It does not.
+    Down,
+    /// It is not configured, and not needed.
+    Off,
+}
+
+/// How the whole is.
+#[derive(Debug, Clone)]
+pub struct Health {
+    /// The database: without it nothing works.
+    pub database: Check,
+    /// Redis.
+    pub redis: Check,
+    /// What may answer messages, in the order in which it is asked.
+    pub providers: Vec<TargetState>,
+    /// Whether answers come from the built-in mock.
+    pub is_mock: bool,
+    /// False while the server is stopping.
+    pub is_accepting: bool,
+    /// Since the start.
+    pub uptime: Duration,
+}
+
+impl Health {
+    /// Whether requests should be sent here.
+    #[must_use]
+    pub fn is_healthy(&self) -> bool {
+        self.database == Check::Up && self.is_accepting
+    }
+}
+
+impl App {
+    /// Looks at every part, each for two seconds at most.
+    #[allow(clippy::disallowed_methods, reason = "uptime is no business time")]
+    pub async fn health(&self) -> Health {
+        let ping = tokio::time::timeout(PATIENCE, self.db.ping()).await;
+        Health {
+            database: if matches!(ping, Ok(Ok(()))) { Check::Up } else { Check::Down },
+            redis: Check::Off,
+            providers: self.providers.states(),
+            is_mock: self.providers.is_mock(),
+            is_accepting: !self.is_shutting_down(),
+            uptime: self.started.elapsed(),
+        }
+    }
+
+    /// Puts what is measured by looking, not by counting, into the metrics.
+    pub fn observe(&self) {
+        let (writes, reads) = self.db.queue_depths();
+        let gauge = |n: usize| f64::from(u32::try_from(n).unwrap_or(u32::MAX));
+        metrics::gauge!("parlor_queue_depth", "queue" => "database_writes").set(gauge(writes));
+        metrics::gauge!("parlor_queue_depth", "queue" => "database_reads").set(gauge(reads));
+        metrics::gauge!("parlor_turns_running").set(gauge(self.turns.running()));
+    }
+}

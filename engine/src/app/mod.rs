@@ -1,0 +1,138 @@
+//! What Parlor does: one rule in one place, whichever surface asks. The first argument says who calls.
+
+mod accounts;
+mod caller;
+pub mod chat;
+mod conversations;
+mod error;
+mod health;
+mod jwt_crypto;
+mod passwords;
+mod tokens;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio_util::task::TaskTracker;
+
+pub use accounts::{Login, Registration, Session};
+pub use caller::Caller;
+pub use conversations::{ConversationPage, ConversationWithMessages};
+pub use error::{AppError, Limited, Noun};
+pub use health::{Check, Health};
+
+use crate::config::Settings;
+use crate::domain::Clock;
+use crate::providers::Providers;
+use crate::shared::Counters;
+use crate::store::Db;
+use chat::LiveTurns;
+use passwords::Passwords;
+use tokens::Tokens;
+
+/// How long stopped turns get to store what was said.
+const FLUSH: Duration = Duration::from_secs(5);
+
+/// The application. Cheap to clone.
+#[derive(Clone)]
+pub struct App {
+    inner: Arc<Inner>,
+}
+
+/// What every part of the application works with. There is no global state beside it.
+pub struct Inner {
+    settings: Settings,
+    db: Db,
+    clock: Clock,
+    providers: Providers,
+    passwords: Passwords,
+    tokens: Tokens,
+    counters: Counters,
+    turns: LiveTurns,
+    /// Everything that outlives the request it was begun by.
+    tasks: TaskTracker,
+    stopping: AtomicBool,
+    started: std::time::Instant,
+}
+
+impl std::ops::Deref for App {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.inner
+    }
+}
+
+impl App {
+    /// Puts the parts together. The database is open and migrated.
+    ///
+    /// # Errors
+    /// When the password hash refuses its settings.
+    #[allow(clippy::disallowed_methods, reason = "uptime is measured from here")]
+    pub fn new(settings: Settings, db: Db, clock: Clock, providers: Providers) -> Result<Self, AppError> {
+        Ok(Self {
+            inner: Arc::new(Inner {
+                passwords: Passwords::new(&settings.security)?,
+                tokens: Tokens::new(&settings.security),
+                counters: Counters::default(),
+                turns: LiveTurns::new(settings.chat.max_running_turns),
+                tasks: TaskTracker::new(),
+                stopping: AtomicBool::new(false),
+                started: std::time::Instant::now(),
+                settings,
+                db,
+                clock,
+                providers,
+            }),
+        })
+    }
+
+    /// The settings that it runs with.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Its database, for jobs and the command line.
+    #[must_use]
+    pub fn db(&self) -> &Db {
+        &self.db
+    }
+
+    /// Its clock.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Refuses new turns from now on; those that run go on.
+    pub fn begin_shutdown(&self) {
+        self.stopping.store(true, Ordering::SeqCst);
+        self.tasks.close();
+    }
+
+    /// Whether new turns are refused.
+    #[must_use]
+    pub fn is_shutting_down(&self) -> bool {
+        self.stopping.load(Ordering::SeqCst)
+    }
+
+    /// Refuses new turns, waits up to `grace` for those that run, then stops the rest; what was said is stored.
+    pub async fn drain(&self, grace: Duration) {
+        self.begin_shutdown();
+        if tokio::time::timeout(grace, self.tasks.wait()).await.is_ok() {
+            return;
+        }
+        let interrupted = self.turns.interrupt_all();
+        tracing::warn!(turns = interrupted, "turns still ran at the end of the grace period: interrupted");
+        if tokio::time::timeout(FLUSH, self.tasks.wait()).await.is_err() {
+            tracing::error!("some turns could not be stored in time; the next start marks them as interrupted");
+        }
+    }
+
+    /// Finishes what the database has been given, and closes it.
+    pub async fn close(&self) {
+        self.db.close().await;
+    }
+}
