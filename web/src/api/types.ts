@@ -1,0 +1,37 @@
+export interface Account {
+  id: number;
+  email: string;
+  created_at: string;
+}
+
+export interface HistoryItem {
+  session_id: string;
+  last_message: string | null;
+  /** RFC 3339, UTC. */
+  updated_at: string;
+}
+
+export interface HistoryPage {
+  items: HistoryItem[];
+  page: number;
+  per_page: number;
+  total: number;
+}
+
+export interface StoredMessage {
+  id: number | string;
+  role: 'system' | 'user' | 'assistant' | 'tool';
+  content: string;
+  /** RFC 3339, UTC. */
+  created_at: string;
+}
+
+export type FinishReason = 'stop' | 'length' | 'content_filter' | 'cancelled' | 'error';
+
+/** What a streamed answer tells. `lost` is the client's own: the connection broke and is being made anew. */
+export type AnswerEvent =
+  | { type: 'start'; message_id: string; session_id: string; conversation_id: string; model: string }
+  | { type: 'chunk'; content: string }
+  | { type: 'done'; message_id: string; finish_reason: FinishReason }
+  | { type: 'error'; detail: string; code?: string }
+  | { type: 'lost' };

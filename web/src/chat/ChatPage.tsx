@@ -1,0 +1,128 @@
+import { useCallback, useEffect, useRef, useState } from 'react';
+import type { Session, SessionState } from '../auth/session';
+import { Sidebar } from '../history/Sidebar';
+import { useHistory } from '../history/useHistory';
+import { Icon } from '../ui/icons';
+import { Notice } from '../ui/Notice';
+import { Composer } from './Composer';
+import { EmptyChat } from './EmptyChat';
+import { awaitsAnswer } from './entries';
+import { MessageList } from './MessageList';
+import { useChat } from './useChat';
+import { useStickToEnd } from './useStickToEnd';
+
+const ADDRESS = /^#\/c\/([0-9]{1,16})$/;
+
+export function ChatPage({ session, auth }: { session: Session; auth: SessionState }) {
+  const [drawer, setDrawer] = useState(false);
+  const { leave, refuseGuests } = auth;
+  const signedOut = useCallback(() => leave('Your session has ended. Please sign in again.'), [leave]);
+  const history = useHistory(session.kind === 'user' ? session.token : undefined, signedOut);
+  const chat = useChat(session, { onSignedOut: signedOut, onGuestsRefused: refuseGuests, onChanged: history.refresh });
+  const end = useStickToEnd(chat.entries);
+  const { conversationId, entries, phase } = chat;
+  const answering = phase === 'answering' || phase === 'stopping';
+
+  // A reload comes back to the conversation that the address names.
+  const openFirst = useRef(chat.open);
+  useEffect(() => {
+    const named = ADDRESS.exec(location.hash)?.[1];
+    if (named) openFirst.current(named);
+  }, []);
+  useEffect(() => {
+    const named = session.kind === 'user' && conversationId !== undefined;
+    if (named || phase === 'idle') window.history.replaceState(null, '', named ? `#/c/${conversationId}` : '/');
+  }, [session.kind, conversationId, phase]);
+
+  useEffect(() => {
+    if (!drawer) return;
+    const close = (event: KeyboardEvent) => event.key === 'Escape' && setDrawer(false);
+    addEventListener('keydown', close);
+    return () => removeEventListener('keydown', close);
+  }, [drawer]);
+
+  function turnTo(act: () => void) {
+    setDrawer(false);
+    end.toEnd();
+    act();
+  }
+
+  function signOut() {
+    // Whoever signs in next begins on a fresh page; a session that ran out comes back to its conversation.
+    window.history.replaceState(null, '', '/');
+    leave('');
+  }
+
+  return (
+    <div className="page">
+      <a className="skip" href="#draft" onClick={skipToDraft}>
+        Skip to the message field
+      </a>
+      <Sidebar
+        session={session}
+        history={history}
+        current={conversationId}
+        open={drawer}
+        onOpen={(id) => turnTo(() => chat.open(id))}
+        onNew={() => turnTo(chat.reset)}
+        onDeleted={(id) => id === conversationId && chat.reset()}
+        onClose={() => setDrawer(false)}
+        onSignOut={signOut}
+      />
+      {drawer && <div className="veil" onClick={() => setDrawer(false)} />}
+      <main className="chat" inert={drawer}>
+        <header className="chat-head only-narrow">
+          <button
+            type="button"
+            className="icon-button"
+            aria-label="Conversations"
+            aria-expanded={drawer}
+            aria-controls="sidebar"
+            onClick={() => setDrawer(true)}
+          >
+            <Icon name="menu" />
+          </button>
+          <span className="brand">Parlor</span>
+          <button type="button" className="icon-button" aria-label="New chat" onClick={() => turnTo(chat.reset)}>
+            <Icon name="plus" />
+          </button>
+        </header>
+        <div className="scroll" ref={end.frame} onScroll={end.onScroll}>
+          {phase === 'loading' && <p className="loading" role="status">Opening the conversation…</p>}
+          {phase === 'idle' && entries.length === 0 && !chat.error && <EmptyChat onPick={chat.send} />}
+          {entries.length > 0 && <MessageList entries={entries} busy={answering} />}
+          <div className="under-messages">
+            {phase === 'idle' && !chat.error && conversationId !== undefined && awaitsAnswer(entries) && (
+              <Notice tone="info" action={{ label: 'Look again', onClick: () => chat.open(conversationId) }}>
+                The answer may still be on its way.
+              </Notice>
+            )}
+            {chat.error && (
+              <Notice tone="error" action={chat.retry && { label: 'Try again', onClick: chat.retry }}>
+                {chat.error}
+              </Notice>
+            )}
+          </div>
+        </div>
+        {!end.atEnd && (
+          <button type="button" className="to-end" aria-label="Go to the newest message" onClick={end.toEnd}>
+            <Icon name="down" />
+          </button>
+        )}
+        <Composer
+          phase={phase}
+          canStop={session.kind === 'user'}
+          focusKey={phase === 'loading' ? '' : (conversationId ?? 'new')}
+          onSend={(message) => turnTo(() => chat.send(message))}
+          onStop={chat.stop}
+        />
+      </main>
+    </div>
+  );
+}
+
+/** The address already names the conversation, so the jump must not change it. */
+function skipToDraft(event: { preventDefault: () => void }) {
+  event.preventDefault();
+  document.getElementById('draft')?.focus();
+}
