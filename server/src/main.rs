@@ -1,2 +1,21 @@
-//! x
-fn main(){}
+//! Parlor: the AI chatbot backend in one binary.
+#![recursion_limit = "256"]
+
+mod cli;
+mod dialects;
+mod kit;
+mod openapi;
+mod root;
+mod router;
+mod server;
+mod telemetry;
+mod web;
+
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    cli::run()
+}

@@ -1,0 +1,5 @@
+//! The HTTP surfaces: each translates to one call of the application and back, and holds no rule of its own.
+
+pub mod advanced;
+pub mod classic;
+pub mod native;

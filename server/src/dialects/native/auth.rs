@@ -1,0 +1,151 @@
+//! Registering, signing in, and keeping signed in.
+
+use axum::extract::State;
+use axum::response::IntoResponse;
+use http::{HeaderValue, StatusCode, header};
+use parlor_engine::app;
+use parlor_engine::app::Session;
+use secrecy::ExposeSecret;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{Error, FormOrJson, Json, Problem};
+use crate::kit::Context;
+use crate::kit::extract::ClientAddress;
+
+/// Who registers: an address, a name, or both.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = native::RegisterRequest)]
+pub struct RegisterRequest {
+    /// A valid address.
+    #[schema(example = "user@example.com")]
+    email: Option<String>,
+    /// 1 to 64 letters, digits, `.`, `_` or `-`.
+    #[schema(example = "testuser")]
+    username: Option<String>,
+    /// 8 to 128 characters.
+    #[schema(example = "securepassword123")]
+    password: String,
+}
+
+/// An account.
+#[derive(Serialize, ToSchema)]
+#[schema(as = native::UserResponse)]
+pub struct UserResponse {
+    /// Its id.
+    id: i64,
+    /// Its address.
+    email: Option<String>,
+    /// Its name.
+    username: Option<String>,
+    /// What it may do: `user`, `editor` or `admin`.
+    role: &'static str,
+    /// When it was made.
+    created_at: String,
+}
+
+/// Makes an account.
+#[utoipa::path(post, path = "/api/v1/auth/register", tag = "native", request_body = RegisterRequest, responses(
+    (status = 201, description = "Registered", body = UserResponse),
+    (status = 400, description = "A value breaks a rule", body = Problem, content_type = "application/problem+json"),
+    (status = 409, description = "The address or the name is taken", body = Problem, content_type = "application/problem+json"),
+    (status = 422, description = "The body does not parse", body = Problem, content_type = "application/problem+json"),
+))]
+pub async fn register(State(context): State<Context>, body: Json<RegisterRequest>) -> Result<impl IntoResponse, Error> {
+    let body = body.into_inner();
+    let registration = app::Registration { email: body.email, username: body.username, password: body.password.into() };
+    let account = context.app.register(registration).await?;
+    let response = UserResponse {
+        id: account.id.get(),
+        role: account.role.as_str(),
+        created_at: account.created_at.rfc3339(),
+        email: account.email,
+        username: account.username,
+    };
+    Ok((StatusCode::CREATED, axum::Json(response)))
+}
+
+/// Who signs in.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = native::LoginRequest)]
+pub struct LoginRequest {
+    /// An address or a name.
+    #[serde(alias = "email")]
+    #[schema(example = "testuser")]
+    username: String,
+    /// The password.
+    #[schema(example = "securepassword123")]
+    password: String,
+}
+
+/// A pair of tokens.
+#[derive(Serialize, ToSchema)]
+#[schema(as = native::TokenResponse)]
+pub struct TokenResponse {
+    /// Goes into the `Authorization` header.
+    access_token: String,
+    /// Good once, for another pair.
+    refresh_token: String,
+    /// Always `bearer`.
+    token_type: &'static str,
+    /// Seconds that the access token lives.
+    expires_in: i64,
+}
+
+/// Tokens are kept by nobody on the way.
+fn tokens(session: &Session) -> impl IntoResponse + use<> {
+    let body = TokenResponse {
+        access_token: session.access_token.clone(),
+        refresh_token: session.refresh_token.expose_secret().to_owned(),
+        token_type: "bearer",
+        expires_in: session.expires_in,
+    };
+    ([(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))], axum::Json(body))
+}
+
+/// Signs in.
+#[utoipa::path(post, path = "/api/v1/auth/login", tag = "native",
+    request_body(content((LoginRequest = "application/json"), (LoginRequest = "application/x-www-form-urlencoded"))),
+    responses(
+        (status = 200, description = "Signed in", body = TokenResponse),
+        (status = 401, description = "Unknown, or the wrong password", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "The body does not parse", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "Too many attempts", body = Problem, content_type = "application/problem+json"),
+    ))]
+pub async fn login(
+    State(context): State<Context>,
+    ClientAddress(address): ClientAddress,
+    body: FormOrJson<LoginRequest>,
+) -> Result<impl IntoResponse, Error> {
+    let body = body.into_inner();
+    let login = app::Login { login: body.username, password: body.password.into(), address };
+    Ok(tokens(&context.app.login(login).await?))
+}
+
+/// A refresh token.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = native::RefreshRequest)]
+pub struct RefreshRequest {
+    /// The newest of its family.
+    refresh_token: String,
+}
+
+/// Exchanges a refresh token for a new pair. One that comes again ends its whole family.
+#[utoipa::path(post, path = "/api/v1/auth/refresh", tag = "native", request_body = RefreshRequest, responses(
+    (status = 200, description = "A new pair", body = TokenResponse),
+    (status = 401, description = "Unknown, expired, used or revoked", body = Problem, content_type = "application/problem+json"),
+    (status = 422, description = "The body does not parse", body = Problem, content_type = "application/problem+json"),
+))]
+pub async fn refresh(State(context): State<Context>, body: Json<RefreshRequest>) -> Result<impl IntoResponse, Error> {
+    Ok(tokens(&context.app.refresh(&body.into_inner().refresh_token.into()).await?))
+}
+
+/// Ends the session that a refresh token belongs to.
+#[utoipa::path(post, path = "/api/v1/auth/logout", tag = "native", request_body = RefreshRequest, responses(
+    (status = 204, description = "Ended, or was never there"),
+    (status = 422, description = "The body does not parse", body = Problem, content_type = "application/problem+json"),
+))]
+pub async fn logout(State(context): State<Context>, body: Json<RefreshRequest>) -> Result<StatusCode, Error> {
+    context.app.logout(&body.into_inner().refresh_token.into()).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,154 @@
+//! What handlers take from a request. Each refuses in the words of its dialect: `E`.
+
+use std::marker::PhantomData;
+use std::net::{IpAddr, Ipv4Addr};
+
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::response::IntoResponse;
+use http::request::Parts;
+use parlor_engine::app::{self, AppError};
+use serde::de::DeserializeOwned;
+use utoipa::ToSchema;
+
+use super::Context;
+use super::address::{Peer, client_address};
+use super::bearer::{Authorization, authorization};
+use super::json::{self, BadBody, FieldError};
+use super::refusal::Refusal;
+
+/// A JSON body.
+pub struct JsonBody<T, E> {
+    value: T,
+    dialect: PhantomData<E>,
+}
+
+impl<T, E> JsonBody<T, E> {
+    /// What the body says.
+    pub fn into_inner(self) -> T {
+        self.value
+    }
+}
+
+impl<T, E, S> FromRequest<S> for JsonBody<T, E>
+where
+    T: DeserializeOwned + ToSchema,
+    E: From<Refusal> + IntoResponse,
+    S: Send + Sync,
+{
+    type Rejection = E;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, E> {
+        let value = json::read_json(request).await.map_err(|bad| E::from(bad.into()))?;
+        Ok(Self { value, dialect: PhantomData })
+    }
+}
+
+/// A body that may be JSON or an HTML form, as OAuth2's password login sends.
+pub struct FormOrJson<T, E> {
+    value: T,
+    dialect: PhantomData<E>,
+}
+
+impl<T, E> FormOrJson<T, E> {
+    /// What the body says.
+    pub fn into_inner(self) -> T {
+        self.value
+    }
+}
+
+impl<T, E, S> FromRequest<S> for FormOrJson<T, E>
+where
+    T: DeserializeOwned + ToSchema,
+    E: From<Refusal> + IntoResponse,
+    S: Send + Sync,
+{
+    type Rejection = E;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, E> {
+        let value = if json::is_form(&request) { read_form(request).await } else { json::read_json(request).await };
+        Ok(Self { value: value.map_err(|bad| E::from(bad.into()))?, dialect: PhantomData })
+    }
+}
+
+async fn read_form<T: DeserializeOwned + ToSchema>(request: Request) -> Result<T, BadBody> {
+    let bytes = json::read_body(request).await?;
+    // A form's fields are all text, as they are in the JSON that says the same.
+    let fields: serde_json::Map<String, serde_json::Value> = url::form_urlencoded::parse(&bytes)
+        .map(|(name, value)| (name.into_owned(), value.into_owned().into()))
+        .collect();
+    let text = serde_json::to_vec(&fields).unwrap_or_default();
+    json::decode(&text).map_err(BadBody::Malformed)
+}
+
+/// The query's parameters.
+pub struct Query<T, E> {
+    value: T,
+    dialect: PhantomData<E>,
+}
+
+impl<T, E> Query<T, E> {
+    /// What the query says.
+    pub fn into_inner(self) -> T {
+        self.value
+    }
+}
+
+impl<T, E, S> FromRequestParts<S> for Query<T, E>
+where
+    T: DeserializeOwned,
+    E: From<Refusal> + IntoResponse,
+    S: Send + Sync,
+{
+    type Rejection = E;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, E> {
+        let pairs = url::form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes());
+        let decoded = serde_path_to_error::deserialize(serde_urlencoded::Deserializer::new(pairs));
+        match decoded {
+            Ok(value) => Ok(Self { value, dialect: PhantomData }),
+            Err(error) => {
+                let field = error.path().to_string();
+                let msg = "Input should be a valid integer, unable to parse string as an integer";
+                Err(Refusal::Malformed(vec![FieldError::new("query", &field, "int_parsing", msg)]).into())
+            }
+        }
+    }
+}
+
+/// The account that calls, by its bearer token.
+pub struct Caller<E> {
+    caller: app::Caller,
+    dialect: PhantomData<E>,
+}
+
+impl<E> Caller<E> {
+    /// The account.
+    pub fn into_inner(self) -> app::Caller {
+        self.caller
+    }
+}
+
+impl<E: From<Refusal> + IntoResponse> FromRequestParts<Context> for Caller<E> {
+    type Rejection = E;
+
+    async fn from_request_parts(parts: &mut Parts, context: &Context) -> Result<Self, E> {
+        let refuse = |error: AppError| E::from(error.into());
+        let Authorization::Bearer(token) = authorization(&parts.headers) else {
+            return Err(refuse(AppError::Unauthenticated("Not authenticated")));
+        };
+        let caller = context.app.authenticate(&token).await.map_err(refuse)?;
+        Ok(Self { caller, dialect: PhantomData })
+    }
+}
+
+/// Where the request comes from.
+pub struct ClientAddress(pub IpAddr);
+
+impl FromRequestParts<Context> for ClientAddress {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, context: &Context) -> Result<Self, Self::Rejection> {
+        let peer = parts.extensions.get::<Peer>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0.ip());
+        Ok(Self(client_address(peer, &parts.headers, &context.app.settings().server)))
+    }
+}

@@ -1,0 +1,43 @@
+//! FastAPI's error shape, which four of the documents share: `{"detail": …}`, with a list where the request does not say what it should.
+
+use axum::Json;
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use parlor_engine::app::AppError;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::json::FieldError;
+use super::refusal::{Refusal, with_headers};
+
+/// A refusal.
+#[derive(Serialize, ToSchema)]
+pub struct ErrorBody {
+    /// What is wrong, in a sentence.
+    pub detail: String,
+}
+
+/// A request that does not parse, lacks a field, or has one of a wrong type.
+#[derive(Serialize, ToSchema)]
+pub struct ValidationErrorBody {
+    /// Everything that is wrong.
+    pub detail: Vec<FieldError>,
+}
+
+/// Answers a refusal; `tell` is the dialect's word on the application's reasons.
+pub fn refuse(refusal: &Refusal, tell: impl FnOnce(&AppError) -> (StatusCode, String)) -> Response {
+    let plain = |status: StatusCode, detail: String| (status, Json(ErrorBody { detail })).into_response();
+    let response = match refusal {
+        Refusal::App(error) => {
+            let (status, detail) = tell(error);
+            plain(status, detail)
+        }
+        Refusal::TooLarge => plain(StatusCode::PAYLOAD_TOO_LARGE, "Request body is too large".to_owned()),
+        Refusal::Unfinished => plain(StatusCode::REQUEST_TIMEOUT, "Request body did not arrive".to_owned()),
+        Refusal::Malformed(faults) => {
+            let body = ValidationErrorBody { detail: faults.clone() };
+            (StatusCode::UNPROCESSABLE_ENTITY, Json(body)).into_response()
+        }
+    };
+    with_headers(response, refusal)
+}

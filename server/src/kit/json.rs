@@ -1,0 +1,247 @@
+//! Reading JSON bodies, and telling in FastAPI's words everything that is wrong with one.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::extract::{FromRequest, Request};
+use http::{StatusCode, header};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use utoipa::ToSchema;
+use utoipa::openapi::schema::{Schema, SchemaType, Type};
+use utoipa::openapi::{Object, RefOr};
+
+/// How long a body may take to arrive.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// One thing wrong with a request, as FastAPI tells it.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct FieldError {
+    /// Where: `body` or `query` or `path`, then the field's name.
+    #[schema(value_type = Vec<String>)]
+    pub loc: Vec<Value>,
+    /// What, in a sentence.
+    pub msg: String,
+    /// What, in a word.
+    pub r#type: Cow<'static, str>,
+}
+
+impl FieldError {
+    /// Says what is wrong with a field of `place`.
+    pub fn new(place: &'static str, field: &str, kind: &'static str, msg: impl Into<String>) -> Self {
+        Self { loc: vec![place.into(), field.into()], msg: msg.into(), r#type: kind.into() }
+    }
+
+    fn body(kind: &'static str, msg: impl Into<String>) -> Self {
+        Self { loc: vec!["body".into()], msg: msg.into(), r#type: kind.into() }
+    }
+}
+
+/// Why a body was not read.
+#[derive(Debug, Clone, PartialEq)]
+pub enum BadBody {
+    /// It is longer than allowed.
+    TooLarge,
+    /// It did not arrive in time, or broke off.
+    Unfinished,
+    /// It does not say what it should; every fault that was found.
+    Malformed(Vec<FieldError>),
+}
+
+/// Reads a body to its end, within the server's limit of size and time.
+///
+/// # Errors
+/// [`BadBody::TooLarge`] or [`BadBody::Unfinished`].
+pub async fn read_body(request: Request) -> Result<Bytes, BadBody> {
+    match tokio::time::timeout(PATIENCE, Bytes::from_request(request, &())).await {
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(rejection)) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => Err(BadBody::TooLarge),
+        Ok(Err(_)) | Err(_) => Err(BadBody::Unfinished),
+    }
+}
+
+/// Whether the request says that its body is an HTML form.
+pub fn is_form(request: &Request) -> bool {
+    content_type(request).is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"))
+}
+
+fn content_type(request: &Request) -> Option<&str> {
+    request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok())
+}
+
+/// Reads a JSON body. A body that names another type than JSON is refused, so that a browser's form cannot pose as one.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub async fn read_json<T: DeserializeOwned + ToSchema>(request: Request) -> Result<T, BadBody> {
+    let kind =
+        content_type(&request).map(|kind| kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase());
+    let is_json = kind.as_deref().is_none_or(|kind| kind == "application/json" || kind.ends_with("+json"));
+    let bytes = read_body(request).await?;
+    if !is_json {
+        let wrong = FieldError::body("content_type", "Content-Type must be application/json");
+        return Err(BadBody::Malformed(vec![wrong]));
+    }
+    decode(&bytes).map_err(BadBody::Malformed)
+}
+
+/// Decodes JSON. Only when that fails is the body looked at again, against the published schema, to tell all that is wrong.
+///
+/// # Errors
+/// Every fault, in the schema's order.
+pub fn decode<T: DeserializeOwned + ToSchema>(bytes: &[u8]) -> Result<T, Vec<FieldError>> {
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    let decoded = serde_path_to_error::deserialize::<_, T>(&mut reader);
+    let error = match decoded {
+        Ok(value) => match reader.end() {
+            Ok(()) => return Ok(value),
+            Err(error) => return Err(vec![invalid_json(&error)]),
+        },
+        Err(error) => error,
+    };
+    let value: Value = match serde_json::from_slice(bytes) {
+        Ok(value) => value,
+        Err(_) if bytes.is_empty() => return Err(vec![FieldError::body("missing", "Field required")]),
+        Err(error) => return Err(vec![invalid_json(&error)]),
+    };
+    let Value::Object(fields) = &value else {
+        let msg = "Input should be a valid dictionary or object to extract fields from";
+        return Err(vec![FieldError::body("model_attributes_type", msg)]);
+    };
+    let mut faults = Vec::new();
+    if let RefOr::T(Schema::Object(schema)) = T::schema() {
+        check(&schema, fields, &mut faults);
+    }
+    if faults.is_empty() {
+        let field = error.path().iter().next().map(ToString::to_string).unwrap_or_default();
+        faults.push(FieldError::new(
+            "body",
+            &field,
+            "value_error",
+            format!("Input should be {}", expected(error.inner())),
+        ));
+    }
+    Err(faults)
+}
+
+fn check(schema: &Object, fields: &serde_json::Map<String, Value>, faults: &mut Vec<FieldError>) {
+    for (name, property) in &schema.properties {
+        match fields.get(name) {
+            None if schema.required.contains(name) => {
+                faults.push(FieldError::new("body", name, "missing", "Field required"));
+            }
+            None => {}
+            Some(value) => {
+                if let RefOr::T(Schema::Object(property)) = property
+                    && let Some((kind, msg)) = mismatch(&property.schema_type, value)
+                {
+                    faults.push(FieldError::new("body", name, kind, msg));
+                }
+            }
+        }
+    }
+}
+
+/// Pydantic's word and sentence for a value of the wrong type. <https://docs.pydantic.dev/latest/errors/validation_errors/>
+fn mismatch(expected: &SchemaType, value: &Value) -> Option<(&'static str, &'static str)> {
+    let types: &[Type] = match expected {
+        SchemaType::Type(one) => std::slice::from_ref(one),
+        SchemaType::Array(several) => several,
+        SchemaType::AnyValue => return None,
+    };
+    let fits = types.iter().any(|kind| match kind {
+        Type::String => value.is_string(),
+        Type::Integer => value.is_i64() || value.is_u64(),
+        Type::Number => value.is_number(),
+        Type::Boolean => value.is_boolean(),
+        Type::Array => value.is_array(),
+        Type::Object => value.is_object(),
+        Type::Null => value.is_null(),
+    });
+    if fits {
+        return None;
+    }
+    Some(match types.iter().find(|kind| **kind != Type::Null)? {
+        Type::String => ("string_type", "Input should be a valid string"),
+        Type::Integer => ("int_type", "Input should be a valid integer"),
+        Type::Number => ("float_type", "Input should be a valid number"),
+        Type::Boolean => ("bool_type", "Input should be a valid boolean"),
+        Type::Array => ("list_type", "Input should be a valid list"),
+        Type::Object => ("dict_type", "Input should be a valid dictionary"),
+        Type::Null => return None,
+    })
+}
+
+fn invalid_json(error: &serde_json::Error) -> FieldError {
+    FieldError {
+        loc: vec!["body".into(), error.column().into()],
+        msg: format!("JSON decode error at line {} column {}", error.line(), error.column()),
+        r#type: "json_invalid".into(),
+    }
+}
+
+/// What serde expected, without the value that it found, which may be long or secret.
+fn expected(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let expected = text.split("expected ").nth(1).unwrap_or("valid");
+    expected.split(" at line").next().unwrap_or(expected).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, dead_code)]
+    use serde::Deserialize;
+
+    use super::*;
+    use crate::kit::ids::AnyId;
+
+    #[derive(Debug, Deserialize, ToSchema)]
+    struct Message {
+        message: String,
+        count: i64,
+        conversation_id: Option<AnyId>,
+        note: Option<String>,
+    }
+
+    fn faults(text: &str) -> Vec<(Vec<Value>, String)> {
+        let faults = decode::<Message>(text.as_bytes()).unwrap_err();
+        faults.into_iter().map(|fault| (fault.loc, fault.r#type.into_owned())).collect()
+    }
+
+    #[test]
+    fn all_faults_are_told_at_once() {
+        let told = faults(r#"{"message": 5, "note": []}"#);
+        assert_eq!(
+            told,
+            [
+                (vec!["body".into(), "message".into()], "string_type".to_owned()),
+                (vec!["body".into(), "count".into()], "missing".to_owned()),
+                (vec!["body".into(), "note".into()], "string_type".to_owned()),
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_no_json_or_no_object_is_told_apart() {
+        assert_eq!(faults("")[0].1, "missing");
+        assert_eq!(faults("{\"message\": \"a")[0].1, "json_invalid");
+        assert_eq!(faults("{\"message\": \"a\", \"count\": 1} x")[0].1, "json_invalid");
+        assert_eq!(faults("[1]")[0].1, "model_attributes_type");
+        assert_eq!(faults(&"[".repeat(10_000))[0].1, "json_invalid");
+        assert_eq!(decode::<Message>(b"{\"message\": \"\xff\"}").unwrap_err()[0].r#type, "json_invalid");
+    }
+
+    #[test]
+    fn a_wrong_id_is_told_without_repeating_it() {
+        let told = decode::<Message>(br#"{"message":"a","count":1,"conversation_id":{"a":1}}"#).unwrap_err();
+        assert_eq!(told[0].loc, [Value::from("body"), "conversation_id".into()]);
+        assert!(told[0].msg.contains("integer or a string of digits"), "{}", told[0].msg);
+    }
+
+    #[test]
+    fn null_is_no_value_for_what_is_optional() {
+        assert!(decode::<Message>(br#"{"message":"a","count":1,"conversation_id":null,"note":null,"more":1}"#).is_ok());
+    }
+}

@@ -1,0 +1,69 @@
+//! `/metrics`: what is measured, in Prometheus' text format.
+
+use std::time::Duration;
+
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+
+/// Seconds; from a local answer to a slow model's.
+const LATENCY: [f64; 12] = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0];
+/// Writes committed together.
+const GROUPS: [f64; 9] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
+/// How often old histogram samples are folded into their buckets.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+/// What has been measured so far. Cheap to clone.
+#[derive(Clone)]
+pub struct Metrics {
+    handle: PrometheusHandle,
+}
+
+impl Metrics {
+    /// Starts measuring, for the whole process. In a process that measures already (a test's), what this returns stays empty.
+    ///
+    /// # Errors
+    /// When a bucket list is refused.
+    pub fn install() -> Result<Self, BuildError> {
+        let recorder = PrometheusBuilder::new()
+            .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &LATENCY)?
+            .set_buckets_for_metric(Matcher::Full("parlor_database_commit_group".to_owned()), &GROUPS)?
+            .build_recorder();
+        let handle = recorder.handle();
+        // An error only says that one is installed already.
+        let _ = metrics::set_global_recorder(recorder);
+        describe();
+        Ok(Self { handle })
+    }
+
+    /// The text.
+    pub fn render(&self) -> String {
+        self.handle.render()
+    }
+
+    /// Keeps the memory bounded; runs until dropped.
+    pub async fn keep_up(self) {
+        let mut tick = tokio::time::interval(UPKEEP);
+        loop {
+            tick.tick().await;
+            self.handle.run_upkeep();
+        }
+    }
+}
+
+fn describe() {
+    use metrics::{describe_counter, describe_gauge, describe_histogram};
+    describe_counter!("parlor_http_requests_total", "Requests answered, by method, route and status.");
+    describe_histogram!("parlor_http_request_duration_seconds", "Time to a response's headers, by route.");
+    describe_counter!("parlor_turns_total", "Turns ended, by state.");
+    describe_gauge!("parlor_turns_running", "Turns that run now.");
+    describe_counter!("parlor_tokens_total", "Tokens read and written, by provider.");
+    describe_histogram!(
+        "parlor_time_to_first_token_seconds",
+        "From the stored message to the first words, by provider."
+    );
+    describe_counter!("parlor_provider_requests_total", "Calls to providers.");
+    describe_counter!("parlor_provider_errors_total", "Calls to providers that failed, by what went wrong.");
+    describe_gauge!("parlor_provider_breaker_open", "1 while a provider is left alone after repeated failures.");
+    describe_gauge!("parlor_queue_depth", "Jobs that wait, by queue.");
+    describe_histogram!("parlor_database_commit_group", "Writes committed together.");
+    describe_counter!("parlor_login_limited_total", "Logins refused by a limit.");
+}

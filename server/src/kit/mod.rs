@@ -1,0 +1,19 @@
+//! What every surface needs and none owns: reading bodies, telling who calls, following turns, logging. Knows no dialect.
+
+pub mod address;
+pub mod bearer;
+pub mod context;
+pub mod events;
+pub mod extract;
+pub mod fastapi;
+pub mod headers;
+pub mod ids;
+pub mod json;
+pub mod listener;
+pub mod metrics;
+pub mod refusal;
+pub mod request_log;
+pub mod sse;
+pub mod websocket;
+
+pub use context::Context;

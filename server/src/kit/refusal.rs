@@ -1,0 +1,71 @@
+//! The headers that refusals carry, whatever the body's shape.
+
+use axum::response::Response;
+use http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderName, HeaderValue};
+use parlor_engine::app::AppError;
+
+use super::json::{BadBody, FieldError};
+
+/// Why a surface refuses: the application's reasons, and its own.
+#[derive(Debug)]
+pub enum Refusal {
+    /// The application says no.
+    App(AppError),
+    /// The body is longer than allowed.
+    TooLarge,
+    /// The body did not arrive in time.
+    Unfinished,
+    /// The request does not say what it should.
+    Malformed(Vec<FieldError>),
+}
+
+impl From<AppError> for Refusal {
+    fn from(error: AppError) -> Self {
+        Self::App(error)
+    }
+}
+
+impl From<parlor_engine::domain::Invalid> for Refusal {
+    fn from(invalid: parlor_engine::domain::Invalid) -> Self {
+        Self::App(invalid.into())
+    }
+}
+
+impl From<BadBody> for Refusal {
+    fn from(bad: BadBody) -> Self {
+        match bad {
+            BadBody::TooLarge => Self::TooLarge,
+            BadBody::Unfinished => Self::Unfinished,
+            BadBody::Malformed(faults) => Self::Malformed(faults),
+        }
+    }
+}
+
+/// Adds what the refusal's status calls for: the challenge, when to come again, and which limit was hit
+/// (<https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/>). Logs a failure of ours, once.
+pub fn with_headers(mut response: Response, refusal: &Refusal) -> Response {
+    let headers = response.headers_mut();
+    match refusal {
+        Refusal::App(AppError::Unauthenticated(_)) => {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        Refusal::App(AppError::TooMany(limited)) => {
+            let seconds = limited.retry_after.as_secs().max(1);
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+            let policy = format!("\"{}\";q={};w={}", limited.policy, limited.quota, limited.window.as_secs());
+            let state = format!("\"{}\";r=0;t={seconds}", limited.policy);
+            for (name, value) in [("ratelimit-policy", policy), ("ratelimit", state)] {
+                if let Ok(value) = HeaderValue::from_str(&value) {
+                    headers.insert(HeaderName::from_static(name), value);
+                }
+            }
+        }
+        Refusal::App(AppError::Overloaded | AppError::ShuttingDown | AppError::ProviderDown { .. }) => {
+            headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));
+        }
+        Refusal::App(AppError::Internal(reason)) => tracing::error!(reason, "a request failed"),
+        _ => {}
+    }
+    response
+}

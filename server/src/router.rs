@@ -1,0 +1,90 @@
+//! All routes in one router, and the middleware around them.
+
+use std::any::Any;
+use std::time::Duration;
+
+use axum::extract::DefaultBodyLimit;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router, middleware};
+use http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use parlor_engine::config::ServerSettings;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
+use tower_http::set_header::SetResponseHeaderLayer;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::dialects::{advanced, classic, native};
+use crate::kit::fastapi::ErrorBody;
+use crate::kit::{Context, request_log};
+use crate::{openapi, root};
+
+/// The API's description.
+pub fn description() -> OpenApi {
+    routes().into_openapi()
+}
+
+fn routes() -> OpenApiRouter<Context> {
+    OpenApiRouter::with_openapi(openapi::frame())
+        .merge(root::router())
+        .merge(classic::router())
+        .merge(advanced::router())
+        .merge(native::router())
+}
+
+/// The whole server.
+pub fn router(context: Context) -> Router {
+    let (router, description) = routes().split_for_parts();
+    let settings = context.app.settings().server.clone();
+    let description: &'static str = Box::leak(serde_json::to_string(&description).unwrap_or_default().into_boxed_str());
+    let json = [(header::CONTENT_TYPE, "application/json")];
+    router
+        .merge(root::pages())
+        .route("/openapi.json", get(move || async move { (json, description) }))
+        .fallback(not_found)
+        .method_not_allowed_fallback(method_not_allowed)
+        .with_state(context)
+        // What every request passes, innermost first.
+        .layer(DefaultBodyLimit::max(settings.max_body_bytes))
+        .layer(cors(&settings))
+        .layer(SetResponseHeaderLayer::if_not_present(
+            header::X_CONTENT_TYPE_OPTIONS,
+            HeaderValue::from_static("nosniff"),
+        ))
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(middleware::from_fn(request_log::log))
+}
+
+fn cors(settings: &ServerSettings) -> CorsLayer {
+    let origins = settings.cors_origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok());
+    CorsLayer::new()
+        .allow_origin(AllowOrigin::list(origins))
+        .allow_credentials(true)
+        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
+        .allow_headers(AllowHeaders::mirror_request())
+        .expose_headers([
+            HeaderName::from_static("x-request-id"),
+            HeaderName::from_static("ratelimit"),
+            HeaderName::from_static("ratelimit-policy"),
+            header::RETRY_AFTER,
+        ])
+        .max_age(Duration::from_secs(600))
+}
+
+fn told(status: StatusCode, detail: &str) -> Response {
+    (status, Json(ErrorBody { detail: detail.to_owned() })).into_response()
+}
+
+async fn not_found() -> Response {
+    told(StatusCode::NOT_FOUND, "Not Found")
+}
+
+async fn method_not_allowed() -> Response {
+    told(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed")
+}
+
+fn panicked(_: Box<dyn Any + Send>) -> Response {
+    tracing::error!("a handler panicked");
+    told(StatusCode::INTERNAL_SERVER_ERROR, "Internal server error")
+}

@@ -1,0 +1,154 @@
+//! The server's life: open, recover, listen, drain, stop.
+
+use std::time::Duration;
+
+use parlor_engine::app::{App, AppError};
+use parlor_engine::config::Settings;
+use parlor_engine::domain::Clock;
+use parlor_engine::jobs;
+use parlor_engine::providers::{ProviderError, Providers};
+use parlor_engine::store::{Db, OpenAs, StoreError};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::kit::metrics::Metrics;
+use crate::kit::{Context, listener};
+use crate::router::router;
+
+/// How often what has expired is removed.
+const CLEAN_UP_EVERY: Duration = Duration::from_secs(15 * 60);
+/// What connections get, after the turns have ended, to send their last bytes.
+const LAST_BYTES: Duration = Duration::from_secs(3);
+
+/// Why the server did not start, or had to stop.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// The database.
+    #[error("database: {0}")]
+    Store(#[from] StoreError),
+    /// The providers' settings.
+    #[error("providers: {0}")]
+    Providers(#[from] ProviderError),
+    /// The application.
+    #[error("{0}")]
+    App(#[from] AppError),
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {reason}")]
+    Listen {
+        /// Host and port.
+        address: String,
+        /// What the system says.
+        reason: std::io::Error,
+    },
+    /// The metrics.
+    #[error("metrics: {0}")]
+    Metrics(#[from] metrics_exporter_prometheus::BuildError),
+    /// The system's signals.
+    #[error("signals: {0}")]
+    Signals(std::io::Error),
+}
+
+/// Serves until a signal says stop. The first SIGTERM or SIGINT drains: no new turns and connections, open streams go on for the settings'
+/// grace period, what was said is stored. A second one ends the process at once.
+///
+/// # Errors
+/// What keeps it from starting.
+pub async fn run(settings: Settings) -> Result<(), ServerError> {
+    let metrics = Metrics::install()?;
+    let app = open(settings).await?;
+    let settings = app.settings().server.clone();
+    let address = format!("{}:{}", settings.host, settings.port);
+    let listen = |reason| ServerError::Listen { address: address.clone(), reason };
+    let socket = TcpListener::bind((settings.host.as_str(), settings.port)).await.map_err(listen)?;
+    let bound = socket.local_addr().map_err(listen)?;
+    let (mut terminate, mut interrupt) = signals().map_err(ServerError::Signals)?;
+
+    let context = Context {
+        app: app.clone(),
+        draining: CancellationToken::new(),
+        sockets: TaskTracker::new(),
+        metrics: metrics.clone(),
+    };
+    let upkeep = tokio::spawn(metrics.keep_up());
+    let cleaning = tokio::spawn(clean_up_regularly(app.clone()));
+    let draining = context.draining.clone();
+    let sockets = context.sockets.clone();
+    let serving = tokio::spawn(listener::serve(socket, router(context), settings.max_connections, draining.clone()));
+    tracing::info!(address = %bound, version = env!("CARGO_PKG_VERSION"), "listening on http://{bound}");
+
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!(
+        "stopping: open streams have {} s; a second signal stops at once",
+        settings.shutdown_grace.as_secs()
+    );
+    app.begin_shutdown();
+    draining.cancel();
+    sockets.close();
+    cleaning.abort();
+    let drain = async {
+        let connections = serving.await;
+        let connections = async {
+            if let Ok(connections) = connections {
+                connections.shutdown().await;
+            }
+            sockets.wait().await;
+        };
+        let turns = async {
+            app.drain(settings.shutdown_grace).await;
+            tokio::time::sleep(LAST_BYTES).await;
+        };
+        // Connections normally end first, with their turns; the turns' own limit is the limit of all.
+        tokio::select! {
+            () = connections => app.drain(settings.shutdown_grace).await,
+            () = turns => tracing::warn!("some connections did not end in time"),
+        }
+        app.close().await;
+    };
+    tokio::select! {
+        () = drain => tracing::info!("stopped"),
+        _ = terminate.recv() => tracing::warn!("stopped at once"),
+        _ = interrupt.recv() => tracing::warn!("stopped at once"),
+    }
+    upkeep.abort();
+    Ok(())
+}
+
+/// Opens the database, brings its schema up to date, puts the application together and ends what a stopped server left open.
+async fn open(settings: Settings) -> Result<App, ServerError> {
+    let clock = Clock::System;
+    let db = Db::open(&settings.database, OpenAs::Server)?;
+    for migration in db.migrate(clock.now()).await?.iter().filter(|migration| migration.applied_now) {
+        tracing::info!(version = migration.version, name = migration.name, "migrated the database");
+    }
+    let providers = Providers::from_settings(&settings.providers, &settings.chat.model)?;
+    let app = App::new(settings, db, clock, providers)?;
+    let interrupted = app.recover_turns().await?;
+    if interrupted > 0 {
+        tracing::warn!(turns = interrupted, "turns that a stopped server left open are marked as interrupted");
+    }
+    if let Some(admin) = app.ensure_first_admin().await? {
+        tracing::info!(account = %admin.id, "made the first admin");
+    }
+    Ok(app)
+}
+
+fn signals() -> std::io::Result<(tokio::signal::unix::Signal, tokio::signal::unix::Signal)> {
+    Ok((signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?))
+}
+
+async fn clean_up_regularly(app: App) {
+    let mut tick = tokio::time::interval(CLEAN_UP_EVERY);
+    loop {
+        tick.tick().await;
+        match jobs::clean_up(&app).await {
+            Ok(0) => {}
+            Ok(rows) => tracing::info!(rows, "removed what had expired"),
+            Err(error) => tracing::warn!(%error, "removing what has expired failed"),
+        }
+    }
+}
