@@ -5,7 +5,9 @@ others SHORT. A measured turn makes its conversation longer by two, so the turns
 conversations and each stays about as long as it was made. Every function returns the user and the
 ids of the measured conversations: {"user": str, "conversation_ids": [int, ...]}.
 """
+import random
 import sqlite3
+import time
 
 USER = "bench"
 MEASURED = 50
@@ -55,4 +57,42 @@ def seed_classic(db_path, conversations, messages_in_one):
 
 def seed_parlor(db_path, conversations, messages_in_one):
     """Parlor's own schema, in a file that Parlor has made and closed; the user is a classic guest."""
-    raise NotImplementedError("seed_parlor is not written yet")
+    connection = sqlite3.connect(db_path)
+    now = int(time.time() * 1_000_000)
+    # As Parlor's own ids: sixteen digits, in no order.
+    ids = random.Random(conversations).sample(range(10**15, 2**53), conversations)
+    with connection:
+        account = connection.execute(
+            "INSERT INTO accounts (role, guest_realm, guest_key, created_at, updated_at) VALUES ('guest', 'classic', ?, ?, ?)",
+            (USER, now, now),
+        ).lastrowid
+        for number, conversation in enumerate(ids):
+            count = messages_in_one if number < MEASURED else SHORT
+            seed_parlor_conversation(connection, account, conversation, count, now + number)
+    connection.close()
+    return {"user": USER, "conversation_ids": ids[:MEASURED]}
+
+
+def seed_parlor_conversation(connection, account, conversation, count, now):
+    connection.execute(
+        "INSERT INTO conversations (id, account_id, title, last_message, message_count, created_at, updated_at) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (conversation, account, QUESTION[:60], ANSWER, count, now, now),
+    )
+    parent = question = None
+    for role, content in contents(count):
+        message = connection.execute(
+            "INSERT INTO messages (conversation_id, parent_id, role, content, tokens, created_at, updated_at) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (conversation, parent, role, content, -(-len(content.encode()) // 4), now, now),
+        ).lastrowid
+        if role == "user":
+            question = message
+        else:
+            connection.execute(
+                "INSERT INTO turns (account_id, conversation_id, user_message_id, answer_message_id, state, "
+                "requested_model, started_at, ended_at) VALUES (?, ?, ?, ?, 'complete', 'seed', ?, ?)",
+                (account, conversation, question, message, now, now),
+            )
+        parent = message
+    connection.execute("UPDATE conversations SET head_message_id = ? WHERE id = ?", (parent, conversation))

@@ -25,8 +25,6 @@ pub struct ChatSettings {
     pub answer_max_bytes: usize,
     /// Answers being made at once.
     pub max_running_turns: usize,
-    /// How long a finished turn's events stay in memory.
-    pub linger: Duration,
     /// How often a running answer is saved.
     pub checkpoint_interval: Duration,
     /// How long an `Idempotency-Key` is remembered.
@@ -45,7 +43,6 @@ impl ChatSettings {
             message_max_chars: reader.integer("chat.message_max_chars"),
             answer_max_bytes: reader.integer("chat.answer_max_bytes"),
             max_running_turns: reader.integer("chat.max_running_turns"),
-            linger: reader.duration("chat.linger_seconds"),
             checkpoint_interval: reader.duration("chat.checkpoint_interval_seconds"),
             idempotency_ttl: reader.duration("chat.idempotency_ttl_hours"),
         }

@@ -51,6 +51,8 @@ pub(super) struct Entry {
 pub(super) struct Resolved {
     pub(super) entries: BTreeMap<&'static str, Entry>,
     pub(super) problems: Vec<String>,
+    /// What is no problem, but worth a word.
+    pub(super) notes: Vec<String>,
     /// A file could not be understood, so a setting that seems missing may stand there.
     pub(super) incomplete: bool,
 }
@@ -65,6 +67,7 @@ struct Candidate {
 
 pub(super) fn resolve(sources: &Sources) -> Resolved {
     let mut problems = Vec::new();
+    let mut notes = Vec::new();
     let mut incomplete = false;
 
     for key in sources.flags.keys().filter(|key| find(key).is_none()) {
@@ -109,7 +112,7 @@ pub(super) fn resolve(sources: &Sources) -> Resolved {
         // Weaker layers are checked too, so that their mistakes do not wait until they matter.
         let chosen = layers
             .into_iter()
-            .map(|candidates| pick(setting, candidates, &mut problems))
+            .map(|candidates| pick(setting, candidates, &mut problems, &mut notes))
             .fold(None, |stronger, weaker| stronger.or(weaker));
         let refused = problems.len() > before;
         let (value, source) = match chosen {
@@ -118,11 +121,17 @@ pub(super) fn resolve(sources: &Sources) -> Resolved {
         };
         entries.insert(setting.key, Entry { setting, value, source, shown: None, refused });
     }
-    Resolved { entries, problems, incomplete }
+    Resolved { entries, problems, notes, incomplete }
 }
 
-/// The value of one layer. Two names for one setting must agree.
-fn pick(setting: &Setting, candidates: Vec<Candidate>, problems: &mut Vec<String>) -> Option<(Value, Source)> {
+/// The value of one layer. Of two names that disagree the one that the table names first holds: backends whose documents list both kept
+/// two values under them.
+fn pick(
+    setting: &Setting,
+    candidates: Vec<Candidate>,
+    problems: &mut Vec<String>,
+    notes: &mut Vec<String>,
+) -> Option<(Value, Source)> {
     let mut chosen: Option<(Value, Source)> = None;
     for Candidate { source, name, raw } in candidates {
         let got = got(setting, &raw);
@@ -131,8 +140,9 @@ fn pick(setting: &Setting, candidates: Vec<Candidate>, problems: &mut Vec<String
             Ok(Some(value)) => match &chosen {
                 None => chosen = Some((value, source)),
                 Some((first, _)) if *first == value => {}
-                Some((_, first)) => problems
-                    .push(format!("{}: {first} and {source} say different things; set one of them", setting.key)),
+                Some((_, first)) => {
+                    notes.push(format!("{}: {first} and {source} say different things; the first of them holds", setting.key));
+                }
             },
             Err(expected) => {
                 problems.push(format!("{} ({source}): expected {}{got}", setting.key, expected.0));
@@ -221,6 +231,7 @@ impl<'a> Variables<'a> {
 impl Resolved {
     /// What each setting is and where that came from, for people.
     pub(super) fn provenance(&self) -> show::Provenance {
-        show::Provenance::new(TABLE.iter().filter_map(|setting| self.entries.get(setting.key)))
+        let entries = TABLE.iter().filter_map(|setting| self.entries.get(setting.key));
+        show::Provenance::new(entries, self.notes.clone())
     }
 }

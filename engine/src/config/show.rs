@@ -12,6 +12,7 @@ const MAX_COLUMN: usize = 48;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Provenance {
     lines: Vec<ShownSetting>,
+    notes: Vec<String>,
 }
 
 /// One setting of a [`Provenance`].
@@ -28,20 +29,26 @@ pub struct ShownSetting {
 }
 
 impl Provenance {
-    pub(super) fn new<'a>(entries: impl Iterator<Item = &'a Entry>) -> Self {
+    pub(super) fn new<'a>(entries: impl Iterator<Item = &'a Entry>, notes: Vec<String>) -> Self {
         let lines = entries.map(|entry| ShownSetting {
             key: entry.setting.key,
             value: one_line(&show(entry)),
             source: entry.source.to_string(),
             later: entry.setting.later,
         });
-        Self { lines: lines.collect() }
+        Self { lines: lines.collect(), notes }
     }
 
     /// The settings, in the order of the table.
     #[must_use]
     pub fn settings(&self) -> &[ShownSetting] {
         &self.lines
+    }
+
+    /// What is no mistake, but worth a word at start-up; names only, no values.
+    #[must_use]
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     /// The settings that somebody set although they do not act yet: worth a warning at start-up.
@@ -117,5 +124,8 @@ pub fn render(provenance: &Provenance) -> String {
         text.push_str(&format!("{mark} {key:keys$}  {value:values$}  {source}\n"));
     }
     text.push_str("\n* accepted now, acts in a later version\n");
+    for note in &provenance.notes {
+        text.push_str(&format!("! {note}\n"));
+    }
     text
 }

@@ -246,8 +246,16 @@ async fn begin_turn(tx: &mut Tx<'_>, new: &NewTurn) -> Result<Begun, StoreError>
         }
         None => {
             tx.execute(
-                "INSERT INTO conversations (id, account_id, created_at, updated_at) VALUES (?, ?, ?, ?)",
-                params![new.new_conversation_id.get(), new.account_id.get(), now, now],
+                "INSERT INTO conversations (id, account_id, title, last_message, message_count, created_at, updated_at) \
+                 VALUES (?, ?, ?, ?, 1, ?, ?)",
+                params![
+                    new.new_conversation_id.get(),
+                    new.account_id.get(),
+                    &title_of(&new.text),
+                    preview_of(&new.text),
+                    now,
+                    now
+                ],
             )
             .await?;
             (new.new_conversation_id, None)
@@ -276,12 +284,20 @@ async fn begin_turn(tx: &mut Tx<'_>, new: &NewTurn) -> Result<Begun, StoreError>
         )
         .await?;
     }
-    tx.execute(
-        "UPDATE conversations SET head_message_id = ?, title = COALESCE(title, ?), last_message = ?, \
-         message_count = message_count + 1, updated_at = ? WHERE id = ?",
-        params![answer_id.get(), &title_of(&new.text), preview_of(&new.text), now, conversation_id.get()],
-    )
-    .await?;
+    if new.conversation_id.is_some() {
+        tx.execute(
+            "UPDATE conversations SET head_message_id = ?, title = COALESCE(title, ?), last_message = ?, \
+             message_count = message_count + 1, updated_at = ? WHERE id = ?",
+            params![answer_id.get(), &title_of(&new.text), preview_of(&new.text), now, conversation_id.get()],
+        )
+        .await?;
+    } else {
+        tx.execute(
+            "UPDATE conversations SET head_message_id = ? WHERE id = ?",
+            params![answer_id.get(), conversation_id.get()],
+        )
+        .await?;
+    }
     Ok(Begun::Opened(Opened {
         turn_id: id(turn_id, TurnId::new)?,
         conversation_id,

@@ -32,6 +32,9 @@ impl Serve {
         for setting in provenance.set_but_later() {
             tracing::warn!(setting = setting.key, "this setting is accepted, but does nothing yet");
         }
+        for note in provenance.notes() {
+            tracing::warn!("{note}");
+        }
         Ok(server::run(settings).await?)
     }
 }
