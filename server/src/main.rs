@@ -1,5 +1,6 @@
 //! Parlor: the AI chatbot backend in one binary.
 #![recursion_limit = "256"]
+#![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests wait, measure and call as they need"))]
 
 mod cli;
 mod dialects;

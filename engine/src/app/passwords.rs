@@ -86,6 +86,7 @@ impl Passwords {
         .await?
     }
 
+    #[allow(clippy::disallowed_methods, reason = "bounded by the two semaphores")]
     async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, AppError> {
         let _place = self.waiting.try_acquire().map_err(|_| AppError::Overloaded)?;
         let permit = tokio::time::timeout(PATIENCE, Arc::clone(&self.running).acquire_owned())

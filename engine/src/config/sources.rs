@@ -47,6 +47,7 @@ impl Sources {
     ///
     /// A file that was named but cannot be read, one that is over 1 MiB, and a setting that is no UTF-8. Missing
     /// files that nobody named are none.
+    #[allow(clippy::disallowed_methods, reason = "the one place where the environment is read")]
     pub fn ambient(config_path: Option<&Path>) -> Result<Self, ConfigErrors> {
         let mut problems = Vec::new();
         let mut env = Vec::new();

@@ -39,6 +39,7 @@ pub fn client(settings: &ProviderSettings) -> Result<Client, ProviderError> {
 
 const TLS_FAILED: ProviderError = ProviderError::Settings("TLS cannot be set up");
 
+#[allow(clippy::disallowed_methods, reason = "the one place where clients are made")]
 fn builder(settings: &ProviderSettings) -> ClientBuilder {
     Client::builder()
         .user_agent(concat!("parlor/", env!("CARGO_PKG_VERSION")))

@@ -1,5 +1,6 @@
 //! Parlor over HTTP: the built binary, real sockets, a real database. The folders mirror the surfaces.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+#![allow(clippy::disallowed_methods, reason = "tests wait, measure and call as they need")]
 
 mod advanced;
 mod support;

@@ -145,6 +145,7 @@ impl Sqlite {
         self.queues().map_or((0, 0), |queues| (queues.writes.len(), queues.reads.len()))
     }
 
+    #[allow(clippy::disallowed_methods, reason = "once, to join the threads")]
     pub(super) async fn close(&self) {
         self.shared.queues.lock().unwrap_or_else(PoisonError::into_inner).take();
         let threads = std::mem::take(&mut *self.shared.threads.lock().unwrap_or_else(PoisonError::into_inner));
