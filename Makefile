@@ -1,0 +1,23 @@
+.DEFAULT_GOAL := help
+.PHONY: help run test check bench web clean
+
+help: ## list these targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-7s %s\n", $$1, $$2 }'
+
+run: ## build everything and serve on http://127.0.0.1:8000 (flags: make run ARGS="--port 9000")
+	@scripts/run $(ARGS)
+
+test: ## run every test (one of them: make test ARGS="name_of_the_test")
+	@scripts/test $(ARGS)
+
+check: ## format, lints, documentation, dependency policy, types of the web app
+	@scripts/check
+
+bench: ## measure Parlor against a bare floor and a FastAPI baseline (see bench/README.md)
+	@scripts/bench $(ARGS)
+
+web: ## build the web app alone
+	@scripts/web
+
+clean: ## remove what was built; keeps ./data
+	@scripts/clean
