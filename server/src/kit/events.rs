@@ -144,9 +144,9 @@ impl WireEvent {
 fn error_detail(code: &str) -> &'static str {
     match code {
         "interrupted" => "The server was stopped before the answer was finished; what had been said is kept.",
-        "cut" => "The AI service broke off before the answer was finished; what had been said is kept.",
+        "provider_cut" => "The AI service broke off before the answer was finished; what had been said is kept.",
         "storage" => "The answer could not be stored.",
-        code if code.starts_with("timeout") => "The AI service did not answer in time.",
+        code if code.ends_with("_timeout") => "The AI service did not answer in time.",
         "internal" => "Internal server error",
         _ => "The AI service is unavailable. Please try again.",
     }

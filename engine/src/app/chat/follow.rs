@@ -54,14 +54,21 @@ impl Ending {
     /// Whether there is an answer to show, whole or in part, as opposed to a failure to tell.
     #[must_use]
     pub const fn is_answer(&self) -> bool {
-        !matches!(self.state, TurnState::Failed)
+        match self.state {
+            TurnState::Failed => false,
+            // The server stopped before the first word.
+            TurnState::Interrupted => !self.content.is_empty(),
+            _ => true,
+        }
     }
 
     /// The failure, for surfaces that answer once.
     #[must_use]
     pub fn error(&self) -> AppError {
         match self.error_code.as_deref() {
-            Some(code) if code.starts_with("timeout") => AppError::ProviderTimeout,
+            Some(code) if code.ends_with("_timeout") => AppError::ProviderTimeout,
+            Some("interrupted") => AppError::ShuttingDown,
+            Some(code @ ("internal" | "storage")) => AppError::Internal(format!("the turn failed: {code}")),
             code => AppError::ProviderDown { code: code.unwrap_or("unavailable").to_owned() },
         }
     }

@@ -244,6 +244,8 @@ impl Run {
                 tracing::error!(%error, turn = %self.live.ids.turn_id, "an answer could not be stored");
                 (ending.state, ending.finish_reason) = (TurnState::Failed, FinishReason::Error);
                 ending.error_code = Some("storage".to_owned());
+                // Given as an answer, it would be gone at the next look.
+                ending.content.clear();
             }
         }
         ending
