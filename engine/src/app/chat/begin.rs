@@ -1,6 +1,7 @@
 //! Sending a message: it is checked, stored with its pending answer, and set running.
 
 use sha2::{Digest, Sha256};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::follow::TurnHandle;
 use super::run::Run;
@@ -45,12 +46,12 @@ impl App {
         if self.is_shutting_down() {
             return Err(AppError::ShuttingDown);
         }
-        self.turns.check_room()?;
+        let place = self.turns.take_place()?;
         let text = MessageText::parse(message.text.clone(), self.settings.chat.message_max_chars)?;
         let model = self.allowed_model(message.model.as_deref())?;
         let (app, caller) = (self.clone(), caller.clone());
         // On its own task: a client that leaves half-way leaves no stored message without a running turn.
-        let begun = self.tasks.spawn(async move { app.begin(&caller, &message, &text, model).await });
+        let begun = self.tasks.spawn(async move { app.begin(&caller, &message, &text, model, place).await });
         begun.await.map_err(|error| AppError::Internal(format!("beginning a turn: {error}")))?
     }
 
@@ -60,6 +61,7 @@ impl App {
         message: &SendMessage,
         text: &MessageText,
         model: String,
+        place: OwnedSemaphorePermit,
     ) -> Result<TurnHandle, AppError> {
         let fingerprint = fingerprint(message, &model);
         for _ in 0..DRAWS {
@@ -90,6 +92,7 @@ impl App {
                         stream: message.stream,
                         on_failure: message.on_failure,
                         began: now,
+                        place,
                     };
                     self.tasks.spawn(run.execute());
                     return Ok(TurnHandle::live(live, false));

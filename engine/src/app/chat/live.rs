@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::chunks::ChunkedText;
@@ -50,14 +50,13 @@ impl LiveTurn {
         self.said.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a chunk and tells the readers. Returns the answer's length so far, in bytes.
-    pub(super) fn push(&self, chunk: &str) -> usize {
+    /// Adds a chunk and tells the readers.
+    pub(super) fn push(&self, chunk: &str) {
         let mut said = self.said();
         said.answer.push(chunk);
-        let (newest, length) = (1 + said.answer.len(), said.answer.text().len());
+        let newest = 1 + said.answer.len();
         drop(said);
         self.newest.send_replace(newest);
-        length
     }
 
     /// Ends the turn for its readers. What is told here is stored already.
@@ -112,13 +111,13 @@ impl LiveTurn {
 /// The turns that run in this process, by their answer's id.
 pub(in crate::app) struct LiveTurns {
     turns: Mutex<HashMap<MessageId, Arc<LiveTurn>>>,
-    most: usize,
+    places: Arc<Semaphore>,
     shutdown: CancellationToken,
 }
 
 impl LiveTurns {
     pub(in crate::app) fn new(most: usize) -> Self {
-        Self { turns: Mutex::default(), most, shutdown: CancellationToken::new() }
+        Self { turns: Mutex::default(), places: Arc::new(Semaphore::new(most)), shutdown: CancellationToken::new() }
     }
 
     fn turns(&self) -> MutexGuard<'_, HashMap<MessageId, Arc<LiveTurn>>> {
@@ -130,9 +129,9 @@ impl LiveTurns {
         self.turns().len()
     }
 
-    /// Refuses when no more turns may run.
-    pub(super) fn check_room(&self) -> Result<(), AppError> {
-        if self.running() < self.most { Ok(()) } else { Err(AppError::Overloaded) }
+    /// Takes the place of one more turn, for as long as what is returned is held; refuses when no more may run.
+    pub(super) fn take_place(&self) -> Result<OwnedSemaphorePermit, AppError> {
+        Arc::clone(&self.places).try_acquire_owned().map_err(|_| AppError::Overloaded)
     }
 
     pub(super) fn insert(&self, ids: Opened, owner: AccountId, model: String) -> Arc<LiveTurn> {

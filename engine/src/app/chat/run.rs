@@ -1,11 +1,13 @@
 //! Running a turn: context, provider, events, and the one transaction that makes its answer last.
 
+use std::borrow::Cow;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{FutureExt, StreamExt};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior};
 
@@ -31,6 +33,8 @@ pub(super) struct Run {
     pub(super) stream: bool,
     pub(super) on_failure: OnFailure,
     pub(super) began: Timestamp,
+    /// Held while it runs: there are only so many.
+    pub(super) place: OwnedSemaphorePermit,
 }
 
 /// What is known of a turn when its provider is done with it.
@@ -92,6 +96,8 @@ impl Run {
         };
         let ending = self.settle(outcome).await;
         metrics::counter!("parlor_turns_total", "state" => ending.state.as_str()).increment(1);
+        // Whoever hears of the end may send the next message at once.
+        drop(self.place);
         self.live.end(ending);
         self.app.turns.remove(self.live.ids.answer_id);
     }
@@ -159,7 +165,7 @@ impl Run {
                         if outcome.first_token.is_none() {
                             outcome.first_token = Some(self.app.clock.now().since(self.began));
                         }
-                        if self.say(&text) > self.app.settings.chat.answer_max_bytes {
+                        if !self.say(&text) {
                             finish = Some(FinishReason::Length);
                             break;
                         }
@@ -186,9 +192,14 @@ impl Run {
         }
     }
 
-    /// Adds to the answer. A NUL, which not every database stores, becomes the replacement character.
-    fn say(&self, text: &str) -> usize {
-        if text.contains('\0') { self.live.push(&text.replace('\0', "\u{fffd}")) } else { self.live.push(text) }
+    /// Adds to the answer as much as it may still grow; false when that was not all. A NUL, which not every database stores, becomes the
+    /// replacement character.
+    fn say(&self, text: &str) -> bool {
+        let text = if text.contains('\0') { Cow::Owned(text.replace('\0', "\u{fffd}")) } else { Cow::Borrowed(text) };
+        let room = self.app.settings.chat.answer_max_bytes.saturating_sub(self.live.length());
+        let fitting = &text[..text.floor_char_boundary(room)];
+        self.live.push(fitting);
+        fitting.len() == text.len()
     }
 
     /// Stores what has been said so far, beside the stream. A save that comes late finds the turn closed and changes nothing.
