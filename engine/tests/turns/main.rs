@@ -1,0 +1,12 @@
+//! The turn engine: what a message becomes, whoever reads the answer and whatever happens meanwhile. The database is real; the providers do
+//! what each test tells them, when it tells them.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod conversations;
+mod failures;
+mod kit;
+mod limits;
+mod readers;
+mod recovery;
+mod shutdown;
+mod stopping;
