@@ -1,0 +1,155 @@
+//! An empty database, and what fills it.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use parlor_engine::config::Settings;
+use parlor_engine::domain::{
+    Account, AccountId, AccountRole, ConversationId, Email, FinishReason, GuestKey, GuestRealm, IdempotencyKey,
+    Timestamp, TokenUsage, TurnState,
+};
+use parlor_engine::store::{
+    Begun, Column, Db, FinishTurn, LedgerEntry, NewAccount, NewTurn, OpenAs, Opened, StoreError,
+};
+use tempfile::TempDir;
+
+/// Runs each of the named tests once on every database.
+macro_rules! on_every_database {
+    ($($name:ident),+ $(,)?) => {
+        mod sqlite {
+            $(
+                #[tokio::test]
+                async fn $name() {
+                    super::$name(crate::kit::Fixture::sqlite().await).await;
+                }
+            )+
+        }
+    };
+}
+pub(crate) use on_every_database;
+
+/// An empty database with its schema, thrown away in the end.
+pub struct Fixture {
+    pub db: Db,
+    conversations: AtomicI64,
+    _folder: TempDir,
+}
+
+impl Fixture {
+    /// SQLite, in a folder of its own.
+    pub async fn sqlite() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = Settings::for_tests(folder.path());
+        let db = Db::open(&settings.database, OpenAs::Server).unwrap();
+        db.migrate(at(0)).await.unwrap();
+        Self { db, conversations: AtomicI64::new(1_000_000_000_000_000), _folder: folder }
+    }
+
+    pub async fn account(&self, email: &str) -> Account {
+        self.db.insert_account(new_account(email), at(1)).await.unwrap()
+    }
+
+    pub async fn guest(&self, name: &str) -> Account {
+        let key = GuestKey::parse(name).unwrap();
+        self.db.guest_or_insert(GuestRealm::Classic, key, at(1)).await.unwrap()
+    }
+
+    pub fn next_conversation(&self) -> ConversationId {
+        ConversationId::new(self.conversations.fetch_add(1, Ordering::SeqCst)).unwrap()
+    }
+
+    pub fn new_turn(&self, owner: AccountId, conversation_id: Option<ConversationId>, text: &str) -> NewTurn {
+        NewTurn {
+            account_id: owner,
+            conversation_id,
+            new_conversation_id: self.next_conversation(),
+            text: text.to_owned(),
+            model: "gpt-4o-mini".to_owned(),
+            idempotency: None,
+            key_expires_at: at(1_000),
+            now: at(10),
+        }
+    }
+
+    pub async fn begin(&self, owner: AccountId, conversation_id: Option<ConversationId>, text: &str) -> Opened {
+        self.begin_at(owner, conversation_id, text, 10).await
+    }
+
+    pub async fn begin_at(&self, owner: AccountId, to: Option<ConversationId>, text: &str, now: i64) -> Opened {
+        let new = NewTurn { now: at(now), ..self.new_turn(owner, to, text) };
+        opened(self.db.begin_turn(new).await.unwrap())
+    }
+
+    /// A message and its answer.
+    pub async fn exchange(
+        &self,
+        owner: AccountId,
+        conversation_id: Option<ConversationId>,
+        question: &str,
+        answer: &str,
+    ) -> Opened {
+        let turn = self.begin(owner, conversation_id, question).await;
+        assert!(self.db.finish_turn(end(turn, owner, answer)).await.unwrap());
+        turn
+    }
+
+    /// The first column of the first row.
+    pub async fn value<T: Column + Send + 'static>(&self, sql: &'static str) -> T {
+        let read = self.db.read(move |tx| Box::pin(async move { tx.fetch_optional(sql, &[], |row| row.get(0)).await }));
+        read.await.unwrap().unwrap()
+    }
+
+    pub async fn execute(&self, sql: &'static str) -> Result<u64, StoreError> {
+        self.db.write(move |tx| Box::pin(async move { tx.execute(sql, &[]).await })).await
+    }
+}
+
+/// That many seconds after the epoch.
+pub fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_micros(0).plus(Duration::from_secs(u64::try_from(seconds).unwrap()))
+}
+
+pub fn new_account(email: &str) -> NewAccount {
+    NewAccount {
+        role: AccountRole::User,
+        email: Some(Email::parse(email).unwrap()),
+        username: None,
+        password_hash: "hash".to_owned(),
+    }
+}
+
+pub fn key(text: &str) -> IdempotencyKey {
+    IdempotencyKey::parse(text).unwrap()
+}
+
+pub fn opened(begun: Begun) -> Opened {
+    match begun {
+        Begun::Opened(opened) => opened,
+        other => panic!("no turn was begun: {other:?}"),
+    }
+}
+
+/// A whole answer with its bill.
+pub fn end(turn: Opened, owner: AccountId, content: &str) -> FinishTurn {
+    FinishTurn {
+        turn_id: turn.turn_id,
+        conversation_id: turn.conversation_id,
+        answer_id: turn.answer_id,
+        state: TurnState::Complete,
+        content: content.to_owned(),
+        chunk_ends: vec![1, 2, 0, 255],
+        finish_reason: FinishReason::Stop,
+        error_code: None,
+        elapsed_ms: 1500,
+        first_token_ms: Some(200),
+        ledger: Some(LedgerEntry {
+            account_id: owner,
+            provider: "openai".to_owned(),
+            model: "gpt-4o-mini-2024".to_owned(),
+            usage: TokenUsage { prompt_tokens: 11, completion_tokens: 7 },
+            is_estimated: false,
+        }),
+        outbox_topic: None,
+        now: at(12),
+    }
+}

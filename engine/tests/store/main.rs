@@ -1,0 +1,14 @@
+//! The store's conformance suite: what every database that Parlor runs on must do alike.
+//!
+//! A test is a function that takes an empty [`kit::Fixture`]; [`kit::on_every_database`] runs it once per database. Another database joins by
+//! an opener of its own there.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod accounts;
+mod context;
+mod conversations;
+mod kit;
+mod migrations;
+mod refresh_tokens;
+mod transactions;
+mod turns;
