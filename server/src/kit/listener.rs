@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use axum::Router;
@@ -18,7 +19,7 @@ use tower::ServiceExt;
 
 use super::address::Peer;
 
-/// How long a client may take to send a request's headers.
+/// How long a client may take to send a request's headers, the first one's counted from when it connects.
 const HEADER_PATIENCE: Duration = Duration::from_secs(15);
 /// The pause after a failed accept: mostly there are no file descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -66,7 +67,10 @@ fn serve_connection(
 ) {
     // Tokens are small and must not wait for each other.
     let _ = stream.set_nodelay(true);
+    let has_asked = Arc::new(AtomicBool::new(false));
+    let asked = Arc::clone(&has_asked);
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
+        asked.store(true, Relaxed);
         let mut request = request.map(axum::body::Body::new);
         request.extensions_mut().insert(Peer(peer));
         router.clone().oneshot(request)
@@ -77,8 +81,19 @@ fn serve_connection(
     let watcher = connections.watcher();
     tokio::spawn(async move {
         let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
-        if let Err(error) = watcher.watch(connection.into_owned()).await {
-            tracing::debug!(%error, %peer, "a connection ended badly");
+        // hyper's own timeout begins when it knows which HTTP it is: silence, or half of HTTP/2's preface, would hold a place forever.
+        let silence = async {
+            tokio::time::sleep(HEADER_PATIENCE).await;
+            if has_asked.load(Relaxed) {
+                std::future::pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            biased;
+            ended = watcher.watch(connection.into_owned()) => if let Err(error) = ended {
+                tracing::debug!(%error, %peer, "a connection ended badly");
+            },
+            () = silence => tracing::debug!(%peer, "a connection asked nothing"),
         }
         drop(place);
     });
