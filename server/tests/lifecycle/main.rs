@@ -1,0 +1,14 @@
+//! Parlor's life as a process: killed, stopped, started again, starved and kept waiting. The built binary, real signals, a real database.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, missing_docs)]
+
+mod disk;
+mod idle;
+mod kill;
+mod kit;
+mod locks;
+mod restart;
+mod shutdown;
+mod slow_clients;
+#[path = "../api/support/mod.rs"]
+#[allow(dead_code)]
+mod support;
