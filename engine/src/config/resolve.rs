@@ -141,7 +141,10 @@ fn pick(
                 None => chosen = Some((value, source)),
                 Some((first, _)) if *first == value => {}
                 Some((_, first)) => {
-                    notes.push(format!("{}: {first} and {source} say different things; the first of them holds", setting.key));
+                    notes.push(format!(
+                        "{}: {first} and {source} say different things; the first of them holds",
+                        setting.key
+                    ));
                 }
             },
             Err(expected) => {

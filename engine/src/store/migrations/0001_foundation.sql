@@ -57,13 +57,13 @@ CREATE TABLE messages (
 );
 CREATE INDEX messages_of_conversation ON messages (conversation_id, id);
 
--- Goes with its conversation; what is not looked up by is not indexed: a turn is written twice a message.
+-- Goes with its answer; what is not looked up by is not indexed, since every turn is written twice.
 CREATE TABLE turns (
   id @id,
   account_id BIGINT NOT NULL,
-  conversation_id BIGINT NOT NULL REFERENCES conversations (id) ON DELETE CASCADE,
+  conversation_id BIGINT NOT NULL,
   user_message_id BIGINT NOT NULL,
-  answer_message_id BIGINT NOT NULL UNIQUE,
+  answer_message_id BIGINT NOT NULL UNIQUE REFERENCES messages (id) ON DELETE CASCADE,
   state @key NOT NULL CHECK (state IN ('pending', 'streaming', 'complete', 'incomplete', 'cancelled', 'failed', 'interrupted')),
   requested_model @text NOT NULL,
   provider @text,
@@ -81,7 +81,6 @@ CREATE TABLE turns (
   ended_at BIGINT
 );
 CREATE INDEX turns_open ON turns (state) @open(state IN ('pending', 'streaming'));
-CREATE INDEX turns_of_conversation ON turns (conversation_id);
 
 CREATE TABLE idempotency_keys (
   account_id BIGINT NOT NULL REFERENCES accounts (id) ON DELETE CASCADE,

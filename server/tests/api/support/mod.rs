@@ -1,4 +1,5 @@
 //! A real server for each test: the built binary, on a free port, over a data directory of its own.
+#![allow(dead_code, reason = "shared by several test binaries, none of which uses all of it")]
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
