@@ -43,16 +43,29 @@ impl App {
     /// [`AppError::Invalid`], [`AppError::NotFound`] for a conversation that is not the caller's, [`AppError::KeyReused`],
     /// [`AppError::Overloaded`] and [`AppError::ShuttingDown`].
     pub async fn send_message(&self, caller: &Caller, message: SendMessage) -> Result<TurnHandle, AppError> {
+        let (text, model, place) = self.checked(&message)?;
+        let (app, caller) = (self.clone(), caller.clone());
+        // On its own task: a client that leaves half-way leaves no stored message without a running turn.
+        let begun = self.tasks.spawn(async move { app.begin(&caller, &message, &text, model, place).await });
+        begun.await.map_err(|error| AppError::Internal(format!("beginning a turn: {error}")))?
+    }
+
+    /// Says what [`App::send_message`] would refuse whoever sends the message; stores nothing. For surfaces on which sending a message makes
+    /// its sender, so that a refused message makes nobody.
+    ///
+    /// # Errors
+    /// As [`App::send_message`], but for what depends on the sender.
+    pub fn check_message(&self, message: &SendMessage) -> Result<(), AppError> {
+        self.checked(message).map(drop)
+    }
+
+    fn checked(&self, message: &SendMessage) -> Result<(MessageText, String, OwnedSemaphorePermit), AppError> {
         if self.is_shutting_down() {
             return Err(AppError::ShuttingDown);
         }
         let place = self.turns.take_place()?;
         let text = MessageText::parse(message.text.clone(), self.settings.chat.message_max_chars)?;
-        let model = self.allowed_model(message.model.as_deref())?;
-        let (app, caller) = (self.clone(), caller.clone());
-        // On its own task: a client that leaves half-way leaves no stored message without a running turn.
-        let begun = self.tasks.spawn(async move { app.begin(&caller, &message, &text, model, place).await });
-        begun.await.map_err(|error| AppError::Internal(format!("beginning a turn: {error}")))?
+        Ok((text, self.allowed_model(message.model.as_deref())?, place))
     }
 
     async fn begin(

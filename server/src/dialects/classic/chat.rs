@@ -3,11 +3,11 @@
 use axum::extract::State;
 use http::HeaderMap;
 use parlor_engine::app::chat::{OnFailure, SendMessage};
-use parlor_engine::app::{AppError, Noun};
+use parlor_engine::app::{AppError, Caller, Noun};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::caller::{Guest, caller};
+use super::caller::{Guest, caller, known_caller};
 use super::{Error, Json};
 use crate::kit::fastapi::{ErrorBody, ValidationErrorBody};
 use crate::kit::ids::AnyId;
@@ -65,13 +65,6 @@ pub async fn send_message(
         Some(id) => Some(id.parse().ok_or(AppError::NotFound(Noun::Conversation))?),
         None => None,
     };
-    // A client that knows a conversation need not name its user again.
-    let guest = match (&body.user_id, conversation_id) {
-        (Some(name), _) => Guest::Named(name),
-        (None, Some(id)) => Guest::OfConversation(id),
-        (None, None) => Guest::Named(DEFAULT_USER),
-    };
-    let caller = caller(&context, &headers, guest).await?;
     let message = SendMessage {
         conversation_id,
         text: body.message,
@@ -80,10 +73,33 @@ pub async fn send_message(
         stream: false,
         on_failure: OnFailure::Fallback(FALLBACK),
     };
+    let caller = sender(&context, &headers, body.user_id.as_deref(), &message).await?;
     let turn = context.app.send_message(&caller, message).await?;
     let ending = turn.ending().await;
     if ending.content.is_empty() && !ending.is_answer() {
         return Err(ending.error().into());
     }
     Ok(axum::Json(ChatResponse { response: ending.content.clone(), conversation_id: turn.conversation_id.get() }))
+}
+
+/// Who sends a message. A guest is made by a first message alone: one that is refused makes nobody.
+async fn sender(
+    context: &Context,
+    headers: &HeaderMap,
+    user_id: Option<&str>,
+    message: &SendMessage,
+) -> Result<Caller, AppError> {
+    let name = match (user_id, message.conversation_id) {
+        // A client that knows a conversation need not name its user again.
+        (None, Some(id)) => return caller(context, headers, Guest::OfConversation(id)).await,
+        (name, _) => name.unwrap_or(DEFAULT_USER),
+    };
+    if let Some(known) = known_caller(context, headers, name).await? {
+        return Ok(known);
+    }
+    context.app.check_message(message)?;
+    if message.conversation_id.is_some() {
+        return Err(AppError::NotFound(Noun::Conversation));
+    }
+    caller(context, headers, Guest::Named(name)).await
 }
