@@ -3,4 +3,6 @@
 #![allow(clippy::disallowed_methods, reason = "tests wait, measure and call as they need")]
 
 mod advanced;
+mod classic;
+mod kit;
 mod support;

@@ -1,5 +1,5 @@
 //! A real server for each test: the built binary, on a free port, over a data directory of its own.
-#![allow(dead_code, reason = "shared by several test binaries, none of which uses all of it")]
+#![allow(dead_code, reason = "each test binary uses its own part of it")]
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -42,6 +42,12 @@ impl Setup {
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.env.retain(|(known, _)| known != name);
         self.env.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Leaves an environment variable unset.
+    pub fn without(mut self, name: &str) -> Self {
+        self.env.retain(|(known, _)| known != name);
         self
     }
 
@@ -153,6 +159,10 @@ impl TestServer {
 
     pub fn post(&self, path: &str, body: &Value) -> RequestBuilder {
         self.request(Method::POST, path).json(body)
+    }
+
+    pub fn delete(&self, path: &str) -> RequestBuilder {
+        self.request(Method::DELETE, path)
     }
 
     /// Registers an account and signs in. Returns its access token.
