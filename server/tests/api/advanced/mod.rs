@@ -1,1 +1,14 @@
+//! `/api/auth/…`, `/api/chat…`, `/api/history`.
+
+mod auth;
+mod chat;
+mod history;
+mod login_limits;
+mod passwords;
+mod socket;
+mod socket_opening;
 mod stream;
+mod stream_faults;
+mod stream_resume;
+mod tokens;
+mod users;
