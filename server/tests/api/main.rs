@@ -5,4 +5,5 @@
 mod advanced;
 mod classic;
 mod kit;
+mod native;
 mod support;

@@ -79,7 +79,7 @@ async fn a_provider_that_takes_too_long_is_500_too() {
     let server = Setup::new()
         .upstream(&upstream, "hang")
         .env("PROVIDERS__MAX_RETRIES", "0")
-        .env("PROVIDERS__FIRST_TOKEN_TIMEOUT_SECONDS", "1")
+        .env("PROVIDERS__TOTAL_TIMEOUT_SECONDS", "1")
         .start();
     let token = server.sign_up("user@example.com").await;
     let refused = send(server.post("/api/chat", &json!({"message": "Hi"})).bearer_auth(&token)).await;
