@@ -4,6 +4,7 @@
 
 mod advanced;
 mod classic;
+mod idempotency;
 mod kit;
 mod native;
 mod support;
