@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::time::Duration;
 
-use axum::extract::DefaultBodyLimit;
+use axum::extract::Extension;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router, middleware};
@@ -17,6 +17,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::dialects::{advanced, classic, native};
 use crate::kit::fastapi::ErrorBody;
+use crate::kit::json::BodyLimit;
 use crate::kit::{Context, request_log};
 use crate::{openapi, root};
 
@@ -46,7 +47,7 @@ pub fn router(context: Context) -> Router {
         .method_not_allowed_fallback(method_not_allowed)
         .with_state(context)
         // What every request passes, innermost first.
-        .layer(DefaultBodyLimit::max(settings.max_body_bytes))
+        .layer(Extension(BodyLimit(settings.max_body_bytes)))
         .layer(cors(&settings))
         .layer(SetResponseHeaderLayer::if_not_present(
             header::X_CONTENT_TYPE_OPTIONS,

@@ -3,9 +3,10 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use axum::body::Bytes;
-use axum::extract::{FromRequest, Request};
-use http::{StatusCode, header};
+use axum::body::{Body, Bytes};
+use axum::extract::Request;
+use http::header;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -15,6 +16,14 @@ use utoipa::openapi::{Object, RefOr};
 
 /// How long a body may take to arrive.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How much of a body that is too long is read and thrown away, and how long that may take: a client that is still writing when the
+/// connection closes never sees the answer.
+const DRAINED_BYTES: usize = 16 << 20;
+const DRAINED_FOR: Duration = Duration::from_secs(5);
+
+/// The longest body, in bytes; put into every request by the router.
+#[derive(Debug, Clone, Copy)]
+pub struct BodyLimit(pub usize);
 
 /// One thing wrong with a request, as FastAPI tells it.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
@@ -55,10 +64,32 @@ pub enum BadBody {
 /// # Errors
 /// [`BadBody::TooLarge`] or [`BadBody::Unfinished`].
 pub async fn read_body(request: Request) -> Result<Bytes, BadBody> {
-    match tokio::time::timeout(PATIENCE, Bytes::from_request(request, &())).await {
-        Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(rejection)) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => Err(BadBody::TooLarge),
+    let BodyLimit(limit) = request.extensions().get().copied().unwrap_or(BodyLimit(0));
+    // Whoever asks first is told before the body is on its way.
+    let asks_first = request.headers().contains_key(header::EXPECT);
+    let length = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    let mut body = request.into_body();
+    if asks_first && length.is_some_and(|length: usize| length > limit) {
+        return Err(BadBody::TooLarge);
+    }
+    match tokio::time::timeout(PATIENCE, Limited::new(&mut body, limit).collect()).await {
+        Ok(Ok(whole)) => Ok(whole.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            // Whether it ends in time makes no difference to the answer.
+            let _ = tokio::time::timeout(DRAINED_FOR, drain(body)).await;
+            Err(BadBody::TooLarge)
+        }
         Ok(Err(_)) | Err(_) => Err(BadBody::Unfinished),
+    }
+}
+
+async fn drain(mut body: Body) {
+    let mut drained = 0;
+    while let Some(Ok(frame)) = body.frame().await {
+        drained += frame.data_ref().map_or(0, Bytes::len);
+        if drained > DRAINED_BYTES {
+            return;
+        }
     }
 }
 
