@@ -21,9 +21,11 @@ const SWAGGER_CSP: &str =
 const REDOC_CSP: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; worker-src blob:; \
                          frame-ancestors 'none'; base-uri 'none'; object-src 'none'";
 
-/// The web app's page.
+/// The web app's page, for who asks for HTML at its address.
 pub fn index(headers: &HeaderMap) -> Response {
-    page("index.html", APP_CSP, headers)
+    let mut response = page("index.html", APP_CSP, headers);
+    response.headers_mut().append(header::VARY, HeaderValue::from_static("accept"));
+    response
 }
 
 /// Swagger UI.
