@@ -4,7 +4,11 @@
 
 mod advanced;
 mod classic;
+mod cli;
+mod documents;
 mod idempotency;
+mod input;
 mod kit;
 mod native;
+mod root;
 mod support;

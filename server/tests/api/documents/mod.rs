@@ -1,0 +1,6 @@
+//! The documents' own commands and programs, as they stand; only the server's address is put in.
+
+mod advanced;
+mod classic;
+mod python;
+mod shell;

@@ -1,0 +1,9 @@
+//! What belongs to no dialect: `/`, `/health`, the documentation, `/metrics`, and what every response carries.
+
+mod cors;
+mod documentation;
+mod headers;
+mod health;
+mod metrics;
+mod openapi;
+mod pages;
