@@ -19,7 +19,7 @@ fn without_a_secret_the_server_does_not_start() {
 fn a_known_placeholder_or_a_short_secret_is_refused() {
     let data = tempfile::tempdir().unwrap();
     for secret in [
-        "short",
+        "Xq7-tiny",
         "your_secure_random_string_here",
         "your-secret-key-min-32-characters-long!!",
         "changeme-changeme-changeme-changeme-12",
