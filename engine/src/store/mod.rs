@@ -98,8 +98,14 @@ impl Db {
     /// # Errors
     /// When none comes.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        self.read(|tx| {
+        let Backend::Sqlite(sqlite) = &self.backend;
+        let sqlite = sqlite.clone();
+        // Looks at the file on the reader's thread, as all of the database's I/O.
+        self.read(move |tx| {
             Box::pin(async move {
+                if !sqlite.is_in_place() {
+                    return Err(StoreError::Open("its file was deleted or replaced".to_owned()));
+                }
                 tx.fetch_optional("SELECT 1", &[], |row| row.get::<i64>(0)).await?;
                 Ok(())
             })

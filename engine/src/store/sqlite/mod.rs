@@ -5,6 +5,7 @@
 
 use std::any::Any;
 use std::fs::{File, OpenOptions, TryLockError};
+use std::os::unix::fs::MetadataExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -51,6 +52,8 @@ struct Shared {
     queues: Mutex<Option<Queues>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     path: PathBuf,
+    /// What tells the opened file from another at the same path.
+    identity: Option<(u64, u64)>,
     /// Held while a server works on the file.
     _lock: Option<File>,
 }
@@ -98,9 +101,16 @@ impl Sqlite {
                 queues: Mutex::new(Some(Queues { writes, reads })),
                 threads: Mutex::new(threads),
                 path: path.to_owned(),
+                identity: identity_of(path),
                 _lock: lock,
             }),
         })
+    }
+
+    /// Whether the file that was opened is still the one at its path. What is written to one that was deleted or replaced is lost, and
+    /// SQLite does not notice.
+    pub(super) fn is_in_place(&self) -> bool {
+        identity_of(&self.shared.path) == self.shared.identity
     }
 
     pub(super) async fn write<T, F>(&self, job: F) -> Result<T, StoreError>
@@ -199,6 +209,11 @@ fn lock(path: &Path) -> Result<File, StoreError> {
         Err(TryLockError::WouldBlock) => Err(StoreError::InUse(path.display().to_string())),
         Err(TryLockError::Error(error)) => Err(StoreError::Open(format!("{}: {error}", name.display()))),
     }
+}
+
+/// Device and inode.
+fn identity_of(path: &Path) -> Option<(u64, u64)> {
+    std::fs::metadata(path).ok().map(|file| (file.dev(), file.ino()))
 }
 
 fn connect(path: &Path, busy_timeout: Duration, read_only: bool) -> Result<Connection, StoreError> {
