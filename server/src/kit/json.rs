@@ -146,13 +146,14 @@ pub fn decode<T: DeserializeOwned + ToSchema>(bytes: &[u8]) -> Result<T, Vec<Fie
         check(&schema, fields, &mut faults);
     }
     if faults.is_empty() {
-        let field = error.path().iter().next().map(ToString::to_string).unwrap_or_default();
-        faults.push(FieldError::new(
-            "body",
-            &field,
-            "value_error",
-            format!("Input should be {}", expected(error.inner())),
-        ));
+        let msg = match error.inner().to_string() {
+            twice if twice.starts_with("duplicate field") => "A field is given twice".to_owned(),
+            _ => format!("Input should be {}", expected(error.inner())),
+        };
+        faults.push(match error.path().iter().next() {
+            Some(field) => FieldError::new("body", &field.to_string(), "value_error", msg),
+            None => FieldError::body("value_error", msg),
+        });
     }
     Err(faults)
 }
