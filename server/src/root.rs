@@ -16,9 +16,9 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::kit::Context;
 use crate::kit::address::{Peer, is_local};
 use crate::kit::bearer::{Authorization, authorization};
+use crate::kit::{Context, fastapi};
 use crate::web;
 
 /// The routes.
@@ -165,7 +165,7 @@ async fn metrics(State(context): State<Context>, peer: Option<Extension<Peer>>, 
         }
     };
     if !allowed {
-        return StatusCode::NOT_FOUND.into_response();
+        return fastapi::not_found();
     }
     context.app.observe();
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], context.metrics.render()).into_response()

@@ -4,10 +4,10 @@ use std::any::Any;
 use std::time::Duration;
 
 use axum::extract::Extension;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::get;
-use axum::{Json, Router, middleware};
-use http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::{Router, middleware};
+use http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use parlor_engine::config::ServerSettings;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
@@ -16,9 +16,8 @@ use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::dialects::{advanced, classic, native};
-use crate::kit::fastapi::ErrorBody;
 use crate::kit::json::BodyLimit;
-use crate::kit::{Context, request_log};
+use crate::kit::{Context, fastapi, request_log};
 use crate::{openapi, root};
 
 /// The API's description.
@@ -73,19 +72,20 @@ fn cors(settings: &ServerSettings) -> CorsLayer {
         .max_age(Duration::from_secs(600))
 }
 
-fn told(status: StatusCode, detail: &str) -> Response {
-    (status, Json(ErrorBody { detail: detail.to_owned() })).into_response()
+/// Refuses in the words of the surface that the path belongs to.
+fn told(uri: &Uri, status: StatusCode, detail: &str) -> Response {
+    if uri.path().starts_with("/api/v1/") { native::problem(status, detail) } else { fastapi::told(status, detail) }
 }
 
-async fn not_found() -> Response {
-    told(StatusCode::NOT_FOUND, "Not Found")
+async fn not_found(uri: Uri) -> Response {
+    told(&uri, StatusCode::NOT_FOUND, "Not Found")
 }
 
-async fn method_not_allowed() -> Response {
-    told(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed")
+async fn method_not_allowed(uri: Uri) -> Response {
+    told(&uri, StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed")
 }
 
 fn panicked(_: Box<dyn Any + Send>) -> Response {
     tracing::error!("a handler panicked");
-    told(StatusCode::INTERNAL_SERVER_ERROR, "Internal server error")
+    fastapi::told(StatusCode::INTERNAL_SERVER_ERROR, "Internal server error")
 }

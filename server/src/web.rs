@@ -2,9 +2,12 @@
 
 use axum::body::Body;
 use axum::extract::Path;
-use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::extract::rejection::PathRejection;
+use axum::response::Response;
+use http::{HeaderMap, HeaderValue, header};
 use rust_embed::RustEmbed;
+
+use crate::kit::fastapi;
 
 #[derive(RustEmbed)]
 #[folder = "../web/dist"]
@@ -39,14 +42,15 @@ pub async fn redoc(headers: HeaderMap) -> Response {
 }
 
 /// `GET /static/{path}`: one of the web app's files.
-pub async fn file(Path(path): Path<String>, headers: HeaderMap) -> Response {
+pub async fn file(path: Result<Path<String>, PathRejection>, headers: HeaderMap) -> Response {
+    let Ok(Path(path)) = path else { return fastapi::not_found() };
     // Names are looked up in a list, so that no path leads out of the folder.
     let cache = if is_hashed(&path) { FOREVER } else { REVALIDATE };
-    asset(&format!("static/{path}"), cache, &headers).unwrap_or_else(|| StatusCode::NOT_FOUND.into_response())
+    asset(&format!("static/{path}"), cache, &headers).unwrap_or_else(fastapi::not_found)
 }
 
 fn page(name: &str, csp: &'static str, headers: &HeaderMap) -> Response {
-    let Some(mut response) = asset(name, REVALIDATE, headers) else { return StatusCode::NOT_FOUND.into_response() };
+    let Some(mut response) = asset(name, REVALIDATE, headers) else { return fastapi::not_found() };
     response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(csp));
     response
 }

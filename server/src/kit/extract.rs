@@ -115,6 +115,38 @@ where
     }
 }
 
+/// The path's one parameter, as text.
+pub struct PathText<E> {
+    text: String,
+    dialect: PhantomData<E>,
+}
+
+impl<E> PathText<E> {
+    /// What the path says.
+    pub fn into_inner(self) -> String {
+        self.text
+    }
+}
+
+impl<E, S> FromRequestParts<S> for PathText<E>
+where
+    E: From<Refusal> + IntoResponse,
+    S: Send + Sync,
+{
+    type Rejection = E;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, E> {
+        match axum::extract::Path::<String>::from_request_parts(parts, state).await {
+            Ok(axum::extract::Path(text)) => Ok(Self { text, dialect: PhantomData }),
+            Err(_) => {
+                let msg = "Input should be a valid string, unable to parse raw data as a unicode string";
+                let fault = FieldError { loc: vec!["path".into()], msg: msg.into(), r#type: "string_unicode".into() };
+                Err(Refusal::Malformed(vec![fault]).into())
+            }
+        }
+    }
+}
+
 /// The account that calls, by its bearer token.
 pub struct Caller<E> {
     caller: app::Caller,

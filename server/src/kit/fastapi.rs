@@ -24,6 +24,16 @@ pub struct ValidationErrorBody {
     pub detail: Vec<FieldError>,
 }
 
+/// A refusal that comes from no handler.
+pub fn told(status: StatusCode, detail: &str) -> Response {
+    (status, Json(ErrorBody { detail: detail.to_owned() })).into_response()
+}
+
+/// What every path that leads nowhere answers.
+pub fn not_found() -> Response {
+    told(StatusCode::NOT_FOUND, "Not Found")
+}
+
 /// Answers a refusal; `tell` is the dialect's word on the application's reasons.
 pub fn refuse(refusal: &Refusal, tell: impl FnOnce(&AppError) -> (StatusCode, String)) -> Response {
     let plain = |status: StatusCode, detail: String| (status, Json(ErrorBody { detail })).into_response();

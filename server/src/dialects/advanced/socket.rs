@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::{State, WebSocketUpgrade};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use http::HeaderMap;
 use parlor_engine::app::AppError;
-use parlor_engine::domain::IdempotencyKey;
+use parlor_engine::domain::{IdempotencyKey, Invalid};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
@@ -40,6 +40,7 @@ struct SocketMessage {
 /// Opens a WebSocket. Send `{"message": …, "session_id": …}`; the events of the answer come back as text frames with `type` and `seq`.
 #[utoipa::path(get, path = "/api/chat/ws", tag = "advanced", security(("bearer" = []), ()), params(SocketQuery), responses(
     (status = 101, description = "A WebSocket"),
+    (status = 400, description = "No WebSocket's opening request", body = crate::kit::fastapi::ErrorBody),
     (status = 401, description = "No valid token in the header, the protocol list or the query", body = crate::kit::fastapi::ErrorBody),
     (status = 403, description = "A page of a foreign origin", body = crate::kit::fastapi::ErrorBody),
 ))]
@@ -57,7 +58,7 @@ pub async fn open(
     context.app.authenticate(&token).await?;
     let upgrade = match upgrade {
         Ok(upgrade) => upgrade,
-        Err(rejection) => return Ok(rejection.into_response()),
+        Err(rejection) => return Err(Invalid::new("upgrade", rejection.body_text()).into()),
     };
     let most = context.app.settings().server.max_body_bytes;
     let upgrade = upgrade.max_message_size(most).max_frame_size(most);

@@ -1,6 +1,6 @@
 //! Conversations.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use http::HeaderMap;
 use parlor_engine::app::{AppError, Caller, ConversationWithMessages, Noun};
 use parlor_engine::domain::ConversationId;
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::caller::{Guest, caller, known_caller, user_id};
-use super::{Error, Json};
+use super::{Error, Json, PathText};
 use crate::kit::Context;
 use crate::kit::fastapi::{ErrorBody, ValidationErrorBody};
 use crate::kit::json::FieldError;
@@ -124,9 +124,9 @@ pub async fn create_conversation(
 pub async fn list_messages(
     State(context): State<Context>,
     headers: HeaderMap,
-    Path(id): Path<String>,
+    id: PathText,
 ) -> Result<axum::Json<Vec<MessageResponse>>, Error> {
-    let (_, found) = find(&context, &headers, &id).await?;
+    let (_, found) = find(&context, &headers, &id.into_inner()).await?;
     Ok(axum::Json(messages(found.messages)))
 }
 
@@ -140,9 +140,11 @@ pub async fn list_messages(
 pub async fn list_conversations(
     State(context): State<Context>,
     headers: HeaderMap,
-    Path(name): Path<String>,
+    name: PathText,
 ) -> Result<axum::Json<Vec<ConversationListItem>>, Error> {
-    let Some(caller) = known_caller(&context, &headers, &name).await? else { return Ok(axum::Json(Vec::new())) };
+    let Some(caller) = known_caller(&context, &headers, &name.into_inner()).await? else {
+        return Ok(axum::Json(Vec::new()));
+    };
     let page = context.app.list_conversations(&caller, 1, LIST_MAX).await?;
     let user_id = user_id(&caller);
     let items = page.items.into_iter().map(|conversation| ConversationListItem {
@@ -169,9 +171,9 @@ pub async fn list_conversations(
 pub async fn read_conversation(
     State(context): State<Context>,
     headers: HeaderMap,
-    Path(id): Path<String>,
+    id: PathText,
 ) -> Result<axum::Json<ConversationFull>, Error> {
-    let (caller, found) = find(&context, &headers, &id).await?;
+    let (caller, found) = find(&context, &headers, &id.into_inner()).await?;
     Ok(axum::Json(ConversationFull {
         id: found.conversation.id.get(),
         user_id: user_id(&caller),
@@ -193,9 +195,9 @@ pub async fn read_conversation(
 pub async fn delete_conversation(
     State(context): State<Context>,
     headers: HeaderMap,
-    Path(id): Path<String>,
+    id: PathText,
 ) -> Result<axum::Json<Done>, Error> {
-    let id = conversation_id(&id)?;
+    let id = conversation_id(&id.into_inner())?;
     let caller = caller(&context, &headers, Guest::OfConversation(id)).await?;
     context.app.delete_conversation(&caller, id).await?;
     Ok(axum::Json(Done { message: "Conversation deleted successfully" }))

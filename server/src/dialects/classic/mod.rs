@@ -13,6 +13,7 @@ use crate::kit::{Context, extract};
 pub use error::Error;
 
 type Json<T> = extract::JsonBody<T, Error>;
+type PathText = extract::PathText<Error>;
 
 /// Its routes.
 pub fn router() -> OpenApiRouter<Context> {

@@ -1,6 +1,6 @@
 //! Following and stopping answers.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use http::HeaderMap;
 use parlor_engine::app::{AppError, Noun};
@@ -8,7 +8,7 @@ use parlor_engine::domain::MessageId;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{Caller, Error, Problem};
+use super::{Caller, Error, PathText, Problem};
 use crate::kit::events::{ChunkEvent, DoneEvent, ErrorEvent, StartEvent, Usage};
 use crate::kit::refusal::Refusal;
 use crate::kit::{Context, headers, sse};
@@ -31,10 +31,10 @@ pub async fn resume_stream(
     State(context): State<Context>,
     caller: Caller,
     headers: HeaderMap,
-    Path(id): Path<String>,
+    id: PathText,
 ) -> Result<Response, Error> {
     let after = headers::last_event_id(&headers)?;
-    let turn = context.app.follow_turn(&caller.into_inner(), message_id(&id)?).await?;
+    let turn = context.app.follow_turn(&caller.into_inner(), message_id(&id.into_inner())?).await?;
     Ok(sse::stream_turn(&context, turn, after))
 }
 
@@ -63,9 +63,9 @@ pub struct StopResponse {
 pub async fn stop(
     State(context): State<Context>,
     caller: Caller,
-    Path(id): Path<String>,
+    id: PathText,
 ) -> Result<axum::Json<StopResponse>, Error> {
-    let id = message_id(&id)?;
+    let id = message_id(&id.into_inner())?;
     let ending = context.app.stop_turn(&caller.into_inner(), id).await?;
     Ok(axum::Json(StopResponse {
         message_id: id.to_string(),

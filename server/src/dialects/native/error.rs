@@ -49,13 +49,22 @@ impl IntoResponse for Error {
                 (StatusCode::UNPROCESSABLE_ENTITY, "The request is not valid".to_owned(), faults.clone())
             }
         };
-        let title = status.canonical_reason().unwrap_or("Error");
-        let problem = Problem { r#type: "about:blank", title, status: status.as_u16(), detail, errors };
-        let mut response = (status, axum::Json(problem)).into_response();
-        let kind = HeaderValue::from_static("application/problem+json");
-        response.headers_mut().insert(header::CONTENT_TYPE, kind);
-        with_headers(response, &self.0)
+        with_headers(respond(status, detail, errors), &self.0)
     }
+}
+
+/// A refusal that comes from no handler.
+pub fn problem(status: StatusCode, detail: &str) -> Response {
+    respond(status, detail.to_owned(), Vec::new())
+}
+
+fn respond(status: StatusCode, detail: String, errors: Vec<FieldError>) -> Response {
+    let title = status.canonical_reason().unwrap_or("Error");
+    let problem = Problem { r#type: "about:blank", title, status: status.as_u16(), detail, errors };
+    let mut response = (status, axum::Json(problem)).into_response();
+    let kind = HeaderValue::from_static("application/problem+json");
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    response
 }
 
 fn tell(error: &AppError) -> (StatusCode, String) {

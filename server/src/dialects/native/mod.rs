@@ -8,11 +8,12 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::kit::{Context, extract};
-pub use error::{Error, Problem};
+pub use error::{Error, Problem, problem};
 
 type Caller = extract::Caller<Error>;
 type Json<T> = extract::JsonBody<T, Error>;
 type FormOrJson<T> = extract::FormOrJson<T, Error>;
+type PathText = extract::PathText<Error>;
 
 /// Its routes.
 pub fn router() -> OpenApiRouter<Context> {
