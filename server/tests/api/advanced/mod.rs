@@ -4,6 +4,7 @@ mod auth;
 mod chat;
 mod history;
 mod login_limits;
+mod overload;
 mod passwords;
 mod socket;
 mod socket_opening;

@@ -49,6 +49,15 @@ async fn half_a_surrogate_pair_is_422() {
 }
 
 #[tokio::test]
+async fn a_field_that_is_given_twice_is_422() {
+    let bench = Bench::start().await;
+    let request = bench.raw("/chat", false, format!("{{\"message\": \"a\", \"message\": \"{SECRET_TEXT}\"}}"));
+    let refused = bench.assert_refused("/chat", request, 422).await;
+    let fault = serde_json::json!({"loc": ["body"], "msg": "A field is given twice", "type": "value_error"});
+    assert_eq!(refused.json(), serde_json::json!({"detail": [fault]}));
+}
+
+#[tokio::test]
 async fn an_array_is_422() {
     assert_all(b"[{\"message\": \"Hi\"}]", "model_attributes_type").await;
 }

@@ -2,4 +2,5 @@
 
 mod bodies;
 mod messages;
+mod paths;
 mod table;

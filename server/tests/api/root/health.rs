@@ -55,3 +55,22 @@ async fn the_api_says_that_it_is_running() {
     let api = send(server.get("/api")).await.expect(200);
     assert_eq!(api, json!({"message": "API is running", "version": env!("CARGO_PKG_VERSION")}));
 }
+
+#[tokio::test]
+async fn a_server_whose_database_is_gone_is_unhealthy() {
+    for dialect in ["classic", "full_chatbot"] {
+        let server = Setup::new().env("HEALTH_DIALECT", dialect).start();
+        send(server.get("/health")).await.expect(200);
+        let aside = server.data.path().join("aside.db");
+        std::fs::rename(server.database_path(), &aside).unwrap();
+        let health = send(server.get("/health")).await.expect(503);
+        if dialect == "classic" {
+            assert_eq!((&health["status"], &health["database"]), (&json!("unhealthy"), &json!("disconnected")));
+            assert_eq!(health["checks"]["database"], "down");
+        } else {
+            assert_eq!(health, json!({"status": "Unhealthy"}));
+        }
+        std::fs::rename(&aside, server.database_path()).unwrap();
+        send(server.get("/health")).await.expect(200);
+    }
+}
