@@ -2,6 +2,7 @@
 //!
 //! A test is a function that takes an empty [`kit::Fixture`]; [`kit::on_every_database`] runs it once per database. Another database joins by
 //! an opener of its own there.
+#![allow(clippy::disallowed_methods, reason = "tests wait, measure and call as they need")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod accounts;

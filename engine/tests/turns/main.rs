@@ -1,5 +1,6 @@
 //! The turn engine: what a message becomes, whoever reads the answer and whatever happens meanwhile. The database is real; the providers do
 //! what each test tells them, when it tells them.
+#![allow(clippy::disallowed_methods, reason = "tests wait, measure and call as they need")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod conversations;

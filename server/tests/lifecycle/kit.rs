@@ -131,7 +131,7 @@ pub async fn read_to_the_end(socket: &mut TcpStream) -> String {
 pub async fn read_until(socket: &mut TcpStream, text: &str) -> String {
     let mut all = Vec::new();
     while !all.windows(text.len()).rev().take(65_536 + text.len()).any(|window| window == text.as_bytes()) {
-        let mut more = [0; 65_536];
+        let mut more = vec![0; 65_536];
         let length = soon(socket.read(&mut more)).await.unwrap();
         assert!(length > 0, "closed before {text:?}, after {} bytes", all.len());
         all.extend_from_slice(&more[..length]);

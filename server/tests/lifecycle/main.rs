@@ -1,5 +1,6 @@
 //! Parlor's life as a process: killed, stopped, started again, starved and kept waiting. The built binary, real signals, a real database.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, missing_docs)]
+#![allow(clippy::disallowed_methods, reason = "tests wait, measure and call as they need")]
 
 mod disk;
 mod idle;
@@ -10,5 +11,4 @@ mod restart;
 mod shutdown;
 mod slow_clients;
 #[path = "../api/support/mod.rs"]
-#[allow(dead_code)]
 mod support;
