@@ -252,7 +252,7 @@ def main():
     # Ended from outside, it still stops what it has started.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     target = os.environ.get("CARGO_TARGET_DIR", os.path.join(REPO, "target"))
-    bench = Bench(options, os.path.join(os.path.abspath(target), "perf"))
+    bench = Bench(options, os.path.join(os.path.abspath(target), "release"))
     if not options.no_build and not build():
         bench.broken["parlor"] = "it does not build"
     if "fastapi" in options.servers:
