@@ -9,27 +9,33 @@ use axum::routing::post;
 use futures_util::stream;
 use serde_json::json;
 use tokio::net::TcpListener;
-use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::mpsc::{self, Receiver, Sender};
+
+/// Calls that may wait for the test at once.
+const CALLS: usize = 64;
+/// Pieces that may wait for the server at once.
+const PIECES: usize = 256;
 
 /// The provider. Each call for an answer comes out of [`GatedUpstream::call`].
 pub struct GatedUpstream {
     address: SocketAddr,
-    calls: UnboundedReceiver<GatedCall>,
+    calls: Receiver<GatedCall>,
 }
 
 /// One answer in the making; dropped, it breaks off.
 pub struct GatedCall {
-    sender: UnboundedSender<Bytes>,
+    sender: Sender<Bytes>,
 }
 
 impl GatedUpstream {
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (announce, calls) = mpsc::unbounded_channel();
+        let (announce, calls) = mpsc::channel(CALLS);
         let answer = move || {
-            let (sender, receiver) = mpsc::unbounded_channel::<Bytes>();
-            let _ = announce.send(GatedCall { sender });
+            let (sender, receiver) = mpsc::channel::<Bytes>(PIECES);
+            let _ = announce.try_send(GatedCall { sender });
             async move {
                 let pieces = stream::unfold(receiver, |mut receiver| async move {
                     let piece = receiver.recv().await?;
@@ -62,10 +68,15 @@ impl GatedCall {
     /// Ends the answer as it should end.
     pub fn finish(self) {
         self.event(&json!({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}));
-        let _ = self.sender.send(Bytes::from_static(b"data: [DONE]\n\n"));
+        self.put(Bytes::from_static(b"data: [DONE]\n\n"));
     }
 
     fn event(&self, data: &serde_json::Value) {
-        let _ = self.sender.send(Bytes::from(format!("data: {data}\n\n")));
+        self.put(Bytes::from(format!("data: {data}\n\n")));
+    }
+
+    /// A server that has gone hears no more.
+    fn put(&self, piece: Bytes) {
+        assert!(!matches!(self.sender.try_send(piece), Err(TrySendError::Full(_))), "more than the test allows for");
     }
 }

@@ -1,6 +1,8 @@
 //! Waiting for a condition, never for a time.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::support::PATIENCE;
 
