@@ -89,12 +89,18 @@ impl App {
         if email.is_none() && username.is_none() {
             return Err(Invalid::new("email", "an email or a username is required").into());
         }
-        let taken = if email.is_some() { "Email already registered" } else { "Username already registered" };
+        let email_key = email.as_ref().map(|email| email.key().to_owned());
         let password = NewPassword::parse(registration.password.expose_secret())?;
         let password_hash = self.passwords.hash(password.expose().to_vec()).await?;
         let new = NewAccount { role, email, username, password_hash };
         match self.db.insert_account(new, self.clock.now()).await {
-            Err(StoreError::Duplicate) => Err(AppError::Conflict(taken)),
+            Err(StoreError::Duplicate) => {
+                let taken = match email_key {
+                    Some(key) => self.db.account_by_login(key).await?.is_some(),
+                    None => false,
+                };
+                Err(AppError::Conflict(if taken { "Email already registered" } else { "Username already registered" }))
+            }
             stored => Ok(stored?),
         }
     }

@@ -37,6 +37,8 @@ async fn a_registration_that_breaks_a_rule_is_refused_as_a_problem() {
     assert_problem(&register(json!({"email": "A@example.com", "password": PASSWORD})).await, 409);
     let taken = assert_problem(&register(json!({"username": "ANNA", "password": PASSWORD})).await, 409);
     assert_eq!(taken, "Username already registered");
+    let both = register(json!({"email": "new@example.com", "username": "anna", "password": PASSWORD})).await;
+    assert_eq!(assert_problem(&both, 409), "Username already registered", "of the two it names the one that is taken");
     assert_problem(&register(json!({"email": 5})).await, 422);
     assert_eq!(server.count("SELECT COUNT(*) FROM accounts"), 1);
 }
