@@ -164,6 +164,20 @@ impl Db {
         self.write(move |tx| Box::pin(async move { begin_turn(tx, &new).await })).await
     }
 
+    /// What a key was used for, without storing anything under it; `None` when it does not protect.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn replayed_turn(
+        &self,
+        owner: AccountId,
+        key: IdempotencyKey,
+        fingerprint: String,
+        now: Timestamp,
+    ) -> Result<Option<Begun>, StoreError> {
+        self.write(move |tx| Box::pin(async move { replay(tx, owner, &key, &fingerprint, now.micros()).await })).await
+    }
+
     /// Stores what has been said so far, so that a crash shows it.
     ///
     /// # Errors

@@ -43,7 +43,12 @@ impl App {
     /// [`AppError::Invalid`], [`AppError::NotFound`] for a conversation that is not the caller's, [`AppError::KeyReused`],
     /// [`AppError::Overloaded`] and [`AppError::ShuttingDown`].
     pub async fn send_message(&self, caller: &Caller, message: SendMessage) -> Result<TurnHandle, AppError> {
-        let (text, model, place) = self.checked(&message)?;
+        let (text, model) = self.checked(&message)?;
+        let place = match self.turns.take_place() {
+            Ok(place) => place,
+            // No room for another turn is no reason to keep somebody from the one that they began.
+            Err(full) => return self.replayed(caller, &message, &model).await?.ok_or(full),
+        };
         let (app, caller) = (self.clone(), caller.clone());
         // On its own task: a client that leaves half-way leaves no stored message without a running turn.
         let begun = self.tasks.spawn(async move { app.begin(&caller, &message, &text, model, place).await });
@@ -56,16 +61,31 @@ impl App {
     /// # Errors
     /// As [`App::send_message`], but for what depends on the sender.
     pub fn check_message(&self, message: &SendMessage) -> Result<(), AppError> {
-        self.checked(message).map(drop)
+        self.checked(message)?;
+        self.turns.take_place().map(drop)
     }
 
-    fn checked(&self, message: &SendMessage) -> Result<(MessageText, String, OwnedSemaphorePermit), AppError> {
+    fn checked(&self, message: &SendMessage) -> Result<(MessageText, String), AppError> {
         if self.is_shutting_down() {
             return Err(AppError::ShuttingDown);
         }
-        let place = self.turns.take_place()?;
         let text = MessageText::parse(message.text.clone(), self.settings.chat.message_max_chars)?;
-        Ok((text, self.allowed_model(message.model.as_deref())?, place))
+        Ok((text, self.allowed_model(message.model.as_deref())?))
+    }
+
+    /// The turn that the message's key has begun already, if it has.
+    async fn replayed(
+        &self,
+        caller: &Caller,
+        message: &SendMessage,
+        model: &str,
+    ) -> Result<Option<TurnHandle>, AppError> {
+        let Some(key) = message.idempotency_key.clone() else { return Ok(None) };
+        match self.db.replayed_turn(caller.id(), key, fingerprint(message, model), self.clock.now()).await? {
+            Some(Begun::Replayed(answer_id)) => self.attach(caller, answer_id, true).await.map(Some),
+            Some(Begun::KeyReused) => Err(AppError::KeyReused),
+            _ => Ok(None),
+        }
     }
 
     async fn begin(

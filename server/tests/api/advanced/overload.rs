@@ -3,8 +3,9 @@
 use parlor_bench::fake::FakeUpstream;
 use serde_json::json;
 
+use crate::kit::gated::GatedUpstream;
 use crate::kit::{rows, send, wait};
-use crate::support::Setup;
+use crate::support::{Setup, events, text_of};
 
 #[tokio::test]
 async fn a_message_too_many_is_503_with_the_time_to_come_again_and_is_not_stored() {
@@ -27,6 +28,27 @@ async fn a_message_too_many_is_503_with_the_time_to_come_again_and_is_not_stored
     let guest = send(server.post("/chat", &json!({"message": "Hi", "user_id": "a-new-one"}))).await;
     assert_eq!(guest.status, 503);
     assert_eq!(rows::rows(&server), before);
+}
+
+#[tokio::test]
+async fn a_full_server_keeps_nobody_from_the_answer_that_they_began() {
+    let mut upstream = GatedUpstream::start().await;
+    let setup = Setup::new().env("OPENAI_API_KEY", "sk-test").env("OPENAI_BASE_URL", &upstream.base_url());
+    let server = setup.env("CHAT__MAX_RUNNING_TURNS", "1").start();
+    let token = server.sign_up("user@example.com").await;
+    let ask = |key: &str, message: &str| {
+        let request = server.post("/api/chat/stream", &json!({"message": message})).bearer_auth(&token);
+        request.header("idempotency-key", key).send()
+    };
+    drop(ask("key-1", "Hi").await.unwrap());
+    let call = upstream.call().await;
+    call.say("kept");
+    assert_eq!(ask("key-2", "Hi").await.unwrap().status(), 503);
+    assert_eq!(ask("key-1", "Ho").await.unwrap().status(), 422);
+    let again = ask("key-1", "Hi").await.unwrap();
+    assert_eq!(again.status(), 200);
+    call.finish();
+    assert_eq!(text_of(&events(&again.text().await.unwrap())), "kept");
 }
 
 #[tokio::test]
