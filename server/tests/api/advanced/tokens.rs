@@ -3,6 +3,7 @@
 use reqwest::Method;
 use serde_json::json;
 
+use crate::kit::gated::GatedUpstream;
 use crate::kit::signing::{bad_tokens, claims_of, sign};
 use crate::kit::{rows, send};
 use crate::support::{PASSWORD, SECRET, Setup};
@@ -75,6 +76,22 @@ async fn a_deactivated_account_is_out_at_once() {
     let refused =
         send(server.post("/api/auth/login", &json!({"username": "user@example.com", "password": PASSWORD}))).await;
     assert_eq!(refused.expect(401), json!({"detail": "Incorrect email or password"}));
+}
+
+#[tokio::test]
+#[ignore = "an open stream goes on to its end"]
+async fn an_open_stream_of_a_deactivated_account_ends() {
+    let mut upstream = GatedUpstream::start().await;
+    let setup = Setup::new().env("OPENAI_API_KEY", "sk-test").env("OPENAI_BASE_URL", &upstream.base_url());
+    let server = setup.env("SERVER__KEEP_ALIVE_SECONDS", "1").start();
+    let token = server.sign_up("user@example.com").await;
+    let request = server.post("/api/chat/stream", &json!({"message": "Hi"})).bearer_auth(&token);
+    let response = request.send().await.unwrap();
+    let call = upstream.call().await;
+    server.database().execute("UPDATE accounts SET is_active = 0", []).unwrap();
+    let body = response.text().await.unwrap();
+    assert!(!body.contains("event: done"), "{body}");
+    drop(call);
 }
 
 #[tokio::test]

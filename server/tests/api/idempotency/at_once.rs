@@ -43,6 +43,21 @@ async fn fifty_messages_with_one_key_are_one_message() {
 }
 
 #[tokio::test]
+async fn of_fifty_bodies_with_one_key_one_is_sent() {
+    let upstream = FakeUpstream::start().await;
+    let server = Setup::new().upstream(&upstream, "30ttft-3tok").start();
+    let token = server.sign_up("user@example.com").await;
+    let ask = |number: usize| {
+        let request = server.post("/api/chat", &json!({"message": format!("Message {number}")})).bearer_auth(&token);
+        send(request.header("idempotency-key", "key-1"))
+    };
+    let answers = join_all((0..MANY).map(ask)).await;
+    let count = |status: u16| answers.iter().filter(|answer| answer.status == status).count();
+    assert_eq!((count(200), count(422)), (1, MANY - 1));
+    assert_eq!((upstream.chat_calls(), server.count("SELECT COUNT(*) FROM messages")), (1, 2));
+}
+
+#[tokio::test]
 async fn fifty_streams_with_one_key_are_one_message() {
     let upstream = FakeUpstream::start().await;
     let server = Setup::new().upstream(&upstream, "1ms-9tok").start();
