@@ -11,5 +11,4 @@ mod input;
 mod kit;
 mod native;
 mod root;
-#[allow(dead_code, reason = "another test binary uses the rest of it")]
 mod support;

@@ -1,5 +1,5 @@
 //! A real server for each test: the built binary, on a free port, over a data directory of its own.
-#![allow(clippy::disallowed_methods, reason = "a test is a client and an operator of its own")]
+#![allow(dead_code, reason = "each test binary uses its own part of it")]
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
