@@ -48,6 +48,14 @@ async fn nothing_is_sniffed() {
 }
 
 #[tokio::test]
+async fn http_2_is_spoken_too() {
+    let server = Setup::new().start();
+    let client = reqwest::Client::builder().http2_prior_knowledge().build().unwrap();
+    let response = client.post(server.url("/chat")).json(&json!({"message": "Hi"})).send().await.unwrap();
+    assert_eq!((response.status().as_u16(), response.version()), (200, reqwest::Version::HTTP_2));
+}
+
+#[tokio::test]
 async fn every_request_leaves_one_line() {
     let server = Setup::new().start();
     let before = server.log().len(); // No request has been made yet.
