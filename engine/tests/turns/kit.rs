@@ -103,6 +103,11 @@ impl Fixture {
         let mut settings = Settings::for_tests(folder.path());
         settings.providers.max_retries = 0;
         settings.providers.breaker_failures = 0;
+        // Longer than any test waits: what ends must have been ended.
+        let long = PATIENCE * 10;
+        settings.providers.first_token_timeout = long;
+        settings.providers.idle_timeout = long;
+        settings.providers.total_timeout = long;
         settings.chat.models = vec!["*".to_owned()];
         change(&mut settings);
         Self::open(folder, settings).await

@@ -8,7 +8,8 @@ async fn a_second_server_on_the_same_data_is_refused_and_the_first_goes_on() {
     let mut server = Setup::new().start();
     let database = server.database_path();
     for _ in 0..2 {
-        let second = server.run(&["serve"]);
+        // On an address that nobody has: a second server that gets past the lock ends all the same.
+        let second = server.run(&["serve", "--host", "192.0.2.1"]);
         assert_eq!(second.status.code(), Some(1));
         let told = String::from_utf8(second.stderr).unwrap();
         let told: Vec<_> = told.lines().filter(|line| line.starts_with("parlor: ")).collect();
