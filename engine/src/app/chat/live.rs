@@ -99,6 +99,11 @@ impl LiveTurn {
         self.stop.cancel();
     }
 
+    /// Waits until the server's patience with running turns is over.
+    pub(super) async fn shut_down(&self) {
+        self.shutdown.cancelled().await;
+    }
+
     /// Waits until the turn is to stop.
     pub(super) async fn stopped(&self) -> Stop {
         tokio::select! {

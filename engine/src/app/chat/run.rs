@@ -25,6 +25,9 @@ const CONTEXT_MESSAGES: i64 = 200;
 const STORE_RETRIES: [Duration; 4] =
     [Duration::from_millis(50), Duration::from_millis(500), Duration::from_secs(2), Duration::from_secs(5)];
 
+/// The wait between attempts once the readers have been told.
+const STORE_LATER: Duration = Duration::from_secs(10);
+
 /// A turn to run.
 pub(super) struct Run {
     pub(super) app: App,
@@ -247,7 +250,7 @@ impl Run {
             content,
             ended_at: now,
         };
-        match self.store(end).await {
+        match self.store(end.clone()).await {
             Ok(true) => observe(&ending, outcome.provider.as_deref(), outcome.first_token),
             // The conversation was deleted meanwhile.
             Ok(false) => (ending.state, ending.finish_reason) = (TurnState::Cancelled, FinishReason::Cancelled),
@@ -257,6 +260,7 @@ impl Run {
                 ending.error_code = Some("storage".to_owned());
                 // Given as an answer, it would be gone at the next look.
                 ending.content.clear();
+                self.store_later(end);
             }
         }
         ending
@@ -271,6 +275,24 @@ impl Run {
             tokio::time::sleep(wait).await;
         }
         self.app.db.finish_turn(end).await
+    }
+
+    /// Goes on trying beside the readers, who have been told of the failure: when there is space again, the history has the answer, and its
+    /// key gives it. A stopping server leaves it to the next start.
+    fn store_later(&self, end: FinishTurn) {
+        let (app, live) = (self.app.clone(), Arc::clone(&self.live));
+        self.app.tasks.spawn(async move {
+            loop {
+                tokio::select! {
+                    () = tokio::time::sleep(STORE_LATER) => {}
+                    () = live.shut_down() => return,
+                }
+                if app.db.finish_turn(end.clone()).await.is_ok() {
+                    tracing::info!(turn = %end.turn_id, "an answer is stored at last");
+                    return;
+                }
+            }
+        });
     }
 
     /// What the turn cost: what the provider says, else what is counted here; nothing when it did no work.

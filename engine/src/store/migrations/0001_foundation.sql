@@ -95,7 +95,7 @@ CREATE INDEX idempotency_keys_expiry ON idempotency_keys (expires_at);
 
 -- Outlives what it counts: a bill does not shrink when a conversation is deleted.
 CREATE TABLE usage_ledger (
-  id @id,
+  id @serial,
   account_id BIGINT NOT NULL,
   conversation_id BIGINT,
   turn_id BIGINT,
@@ -111,7 +111,7 @@ CREATE TABLE usage_ledger (
 CREATE INDEX usage_ledger_of_account ON usage_ledger (account_id, created_at);
 
 CREATE TABLE outbox (
-  id @id,
+  id @serial,
   topic @key NOT NULL,
   payload @text NOT NULL,
   attempts BIGINT NOT NULL DEFAULT 0,
