@@ -46,7 +46,7 @@ pub fn router(context: Context) -> Router {
         .method_not_allowed_fallback(method_not_allowed)
         .with_state(context)
         // What every request passes, innermost first.
-        .layer(Extension(BodyLimit(settings.max_body_bytes)))
+        .layer(Extension(BodyLimit::new(settings.max_body_bytes)))
         .layer(cors(&settings))
         .layer(SetResponseHeaderLayer::if_not_present(
             header::X_CONTENT_TYPE_OPTIONS,

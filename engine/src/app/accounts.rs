@@ -111,8 +111,21 @@ impl App {
     /// [`AppError::Unauthenticated`], or [`AppError::TooMany`] after too many attempts for one account or from one address.
     pub async fn login(&self, login: Login) -> Result<Session, AppError> {
         let key = login.login.trim().to_lowercase();
-        self.limit_login(&key, login.address)?;
-        let known = self.db.account_by_login(key.clone()).await?;
+        let address = login.address;
+        self.limit_login(&key, address)?;
+        let signed_in = self.sign_in(&key, login).await;
+        match &signed_in {
+            Ok(_) => self.counters.clear(&account_counter(&key)),
+            Err(AppError::Unauthenticated(_)) => return signed_in,
+            Err(_) => self.counters.uncount(&account_counter(&key)),
+        }
+        // Only failures of the caller's count against a limit.
+        self.counters.uncount(&address_counter(address));
+        signed_in
+    }
+
+    async fn sign_in(&self, key: &str, login: Login) -> Result<Session, AppError> {
+        let known = self.db.account_by_login(key.to_owned()).await?;
         let stored = known.as_ref().and_then(|record| record.password_hash.clone());
         let password = login.password.expose_secret();
         if password.chars().count() > PASSWORD_MAX {
@@ -125,9 +138,6 @@ impl App {
         if !record.account.is_active {
             return Err(AppError::Unauthenticated("Incorrect email or password"));
         }
-        // Only failures count against a limit.
-        self.counters.clear(&account_counter(&key));
-        self.counters.uncount(&address_counter(login.address));
         self.db.note_login(record.account.id, better, self.clock.now()).await?;
         self.open_session(record.account, new_family()).await
     }
@@ -190,18 +200,21 @@ impl App {
             token_hash,
             expires_at: now.plus(self.settings.security.refresh_token_ttl),
         };
-        let rotated = if record.used_at.is_none() {
-            self.db.rotate_refresh_token(old_hash, new, now).await?
-        } else {
-            let in_grace = record.used_at.is_some_and(|used| now.since(used) <= REFRESH_GRACE);
-            in_grace && self.db.replace_unused_successor(old_hash, new, now).await?
-        };
+        let rotated = record.used_at.is_none()
+            && self.db.rotate_refresh_token(old_hash.clone(), new.clone(), now).await?
+            // Used before, or by another request just now.
+            || self.is_in_grace(&old_hash).await? && self.db.replace_unused_successor(old_hash, new, now).await?;
         if !rotated {
             tracing::warn!(account = %account.id, "a refresh token came twice: its family is revoked");
             self.db.revoke_refresh_family(record.family, now).await?;
             return Err(REFUSED);
         }
         self.session(account, successor)
+    }
+
+    async fn is_in_grace(&self, token_hash: &str) -> Result<bool, AppError> {
+        let used_at = self.db.refresh_token(token_hash.to_owned()).await?.and_then(|record| record.used_at);
+        Ok(used_at.is_some_and(|used| self.clock.now().since(used) <= REFRESH_GRACE))
     }
 
     /// Ends the session that a refresh token belongs to; an unknown one is no error.

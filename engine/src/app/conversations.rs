@@ -71,7 +71,7 @@ impl App {
         Ok(ConversationPage { items, total })
     }
 
-    /// One conversation of the caller's with its messages.
+    /// One conversation of the caller's with its messages: the newest ten thousand, or what fits in 16 MiB.
     ///
     /// # Errors
     /// [`AppError::NotFound`].

@@ -65,7 +65,7 @@ impl Db {
         self.read(move |tx| Box::pin(async move { conversation_of_owner(tx, id, owner).await })).await
     }
 
-    /// One conversation of that owner's with its oldest `limit` messages.
+    /// One conversation of that owner's with its newest messages, `limit` of them at most.
     ///
     /// # Errors
     /// What the database says.

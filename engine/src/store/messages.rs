@@ -21,6 +21,9 @@ pub struct ContextMessage {
     pub content: String,
 }
 
+/// What one reading of a conversation holds at most, in estimated tokens: 16 MiB of text.
+const READ_TOKENS: i64 = 4 * 1024 * 1024;
+
 impl Db {
     /// The thread that ends in `last`, oldest first: as many of its newest messages as fit in `budget` tokens and `most` messages; `last`
     /// always. Answers that never came are left out. The work depends on the budget, not on the conversation's length.
@@ -57,18 +60,32 @@ impl Db {
     }
 }
 
-/// A conversation's oldest `limit` messages that say something, oldest first. Who may read them is the caller's to check, in the same
-/// transaction.
+/// A conversation's newest messages that say something, oldest first: `limit` of them at most, and no more than fill `READ_TOKENS`. Who may
+/// read them is the caller's to check, in the same transaction.
 pub(super) async fn messages_of_conversation(
     tx: &mut Tx<'_>,
     id: ConversationId,
     limit: i64,
 ) -> Result<Vec<MessageRow>, StoreError> {
+    // Their sizes first, without their texts.
+    let sizes = tx
+        .fetch(
+            "SELECT id, tokens FROM messages WHERE conversation_id = ? ORDER BY id DESC LIMIT ?",
+            params![id.get(), limit],
+            |row| Ok((row.get::<i64>(0)?, row.get::<i64>(1)?)),
+        )
+        .await?;
+    let mut room = READ_TOKENS;
+    let fitting = sizes.into_iter().take_while(|(_, tokens)| {
+        room -= tokens;
+        room >= 0
+    });
+    let Some((first, _)) = fitting.last() else { return Ok(Vec::new()) };
     tx.fetch(
         "SELECT m.id, m.role, m.content, m.created_at, t.state FROM messages m \
          LEFT JOIN turns t ON t.answer_message_id = m.id \
-         WHERE m.conversation_id = ? AND m.content <> '' ORDER BY m.id LIMIT ?",
-        params![id.get(), limit],
+         WHERE m.conversation_id = ? AND m.id >= ? AND m.content <> '' ORDER BY m.id LIMIT ?",
+        params![id.get(), first, limit],
         |row| {
             Ok(MessageRow {
                 message: Message {

@@ -36,7 +36,7 @@ pub enum Begun {
     Replayed(MessageId),
     /// The key has been used for another message.
     KeyReused,
-    /// The sender has no such conversation.
+    /// The sender has no such conversation, or the key was used in one that is gone.
     NoConversation,
 }
 
@@ -331,10 +331,10 @@ async fn replay(
 ) -> Result<Option<Begun>, StoreError> {
     let known = tx
         .fetch_optional(
-            "SELECT k.fingerprint, k.expires_at, t.answer_message_id FROM idempotency_keys k JOIN turns t ON t.id = k.turn_id \
+            "SELECT k.fingerprint, k.expires_at, t.answer_message_id FROM idempotency_keys k LEFT JOIN turns t ON t.id = k.turn_id \
              WHERE k.account_id = ? AND k.idempotency_key = ?",
             params![account_id.get(), key.as_str()],
-            |row| Ok((row.get::<String>(0)?, row.get::<i64>(1)?, row.get::<i64>(2)?)),
+            |row| Ok((row.get::<String>(0)?, row.get::<i64>(1)?, row.get::<Option<i64>>(2)?)),
         )
         .await?;
     match known {
@@ -347,9 +347,10 @@ async fn replay(
             .await?;
             Ok(None)
         }
-        Some((recorded, _, answer_id)) if recorded == fingerprint => {
-            Ok(Some(Begun::Replayed(id(answer_id, MessageId::new)?)))
-        }
+        Some((recorded, _, answer_id)) if recorded == fingerprint => Ok(Some(match answer_id {
+            Some(answer_id) => Begun::Replayed(id(answer_id, MessageId::new)?),
+            None => Begun::NoConversation,
+        })),
         Some(_) => Ok(Some(Begun::KeyReused)),
     }
 }
@@ -418,8 +419,9 @@ async fn finish_turn(tx: &mut Tx<'_>, end: &FinishTurn) -> Result<bool, StoreErr
     if !end.content.is_empty() {
         set_answer(tx, end.answer_id, &end.content, end.now).await?;
         tx.execute(
-            "UPDATE conversations SET last_message = ?, message_count = message_count + 1, updated_at = ? WHERE id = ?",
-            params![preview_of(&end.content), now, end.conversation_id.get()],
+            "UPDATE conversations SET last_message = CASE WHEN head_message_id = ? THEN ? ELSE last_message END, \
+             message_count = message_count + 1, updated_at = ? WHERE id = ?",
+            params![end.answer_id.get(), preview_of(&end.content), now, end.conversation_id.get()],
         )
         .await?;
     }

@@ -38,12 +38,36 @@ pub fn is_local(peer: IpAddr, headers: &HeaderMap) -> bool {
     peer.to_canonical().is_loopback() && !headers.contains_key("x-forwarded-for") && !headers.contains_key("forwarded")
 }
 
+/// Whether the request names this machine itself as its host. A page of another site that makes a browser look its own name up as a
+/// loopback address still names itself here. Programs that name no host are no browsers.
+pub fn host_is_loopback(headers: &HeaderMap) -> bool {
+    let Some(host) = headers.get(http::header::HOST) else { return true };
+    let Some(authority) = host.to_str().ok().and_then(|host| host.parse::<http::uri::Authority>().ok()) else {
+        return false;
+    };
+    let name = authority.host().trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
+    name == "localhost"
+        || name.ends_with(".localhost")
+        || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use parlor_engine::config::Settings;
 
     use super::*;
+
+    #[test]
+    fn a_foreign_name_for_this_machine_is_told_from_its_own() {
+        let host = |name: &str| HeaderMap::from_iter([(http::header::HOST, name.parse().unwrap())]);
+        for own in ["localhost:8000", "127.0.0.1:8000", "[::1]:8000", "app.localhost", "LOCALHOST"] {
+            assert!(host_is_loopback(&host(own)), "{own}");
+        }
+        for foreign in ["evil.example:8000", "127.0.0.1.evil.example", "192.0.2.1", "localhost.evil.example", ""] {
+            assert!(!host_is_loopback(&host(foreign)), "{foreign}");
+        }
+    }
 
     #[test]
     fn only_a_trusted_proxy_is_believed() {

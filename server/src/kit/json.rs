@@ -1,6 +1,7 @@
 //! Reading JSON bodies, and telling in FastAPI's words everything that is wrong with one.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
@@ -10,6 +11,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tokio::sync::Semaphore;
 use utoipa::ToSchema;
 use utoipa::openapi::schema::{Schema, SchemaType, Type};
 use utoipa::openapi::{Object, RefOr};
@@ -21,9 +23,24 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const DRAINED_BYTES: usize = 16 << 20;
 const DRAINED_FOR: Duration = Duration::from_secs(5);
 
-/// The longest body, in bytes; put into every request by the router.
-#[derive(Debug, Clone, Copy)]
-pub struct BodyLimit(pub usize);
+/// Bytes of bodies on their way at once, in KiB: they arrive before anybody is known to send them.
+const BODIES_KIB: usize = 256 * 1024;
+
+/// How much of bodies is taken; put into every request by the router.
+#[derive(Debug, Clone)]
+pub struct BodyLimit {
+    /// The longest body, in bytes.
+    longest: usize,
+    /// Room for all of them, in KiB.
+    room: Arc<Semaphore>,
+}
+
+impl BodyLimit {
+    /// `longest` is the longest body, in bytes.
+    pub fn new(longest: usize) -> Self {
+        Self { longest, room: Arc::new(Semaphore::new(BODIES_KIB.max(longest.div_ceil(1024)))) }
+    }
+}
 
 /// One thing wrong with a request, as FastAPI tells it.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
@@ -55,6 +72,8 @@ pub enum BadBody {
     TooLarge,
     /// It did not arrive in time, or broke off.
     Unfinished,
+    /// Too many bodies are on their way already.
+    Busy,
     /// It does not say what it should; every fault that was found.
     Malformed(Vec<FieldError>),
 }
@@ -62,9 +81,10 @@ pub enum BadBody {
 /// Reads a body to its end, within the server's limit of size and time.
 ///
 /// # Errors
-/// [`BadBody::TooLarge`] or [`BadBody::Unfinished`].
+/// [`BadBody::TooLarge`], [`BadBody::Unfinished`] or [`BadBody::Busy`].
 pub async fn read_body(request: Request) -> Result<Bytes, BadBody> {
-    let BodyLimit(limit) = request.extensions().get().copied().unwrap_or(BodyLimit(0));
+    let limits = request.extensions().get().cloned().unwrap_or_else(|| BodyLimit::new(0));
+    let limit = limits.longest;
     // Whoever asks first is told before the body is on its way.
     let asks_first = request.headers().contains_key(header::EXPECT);
     let length = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
@@ -72,6 +92,8 @@ pub async fn read_body(request: Request) -> Result<Bytes, BadBody> {
     if asks_first && length.is_some_and(|length: usize| length > limit) {
         return Err(BadBody::TooLarge);
     }
+    let expected = u32::try_from(length.unwrap_or(limit).min(limit).div_ceil(1024)).unwrap_or(u32::MAX);
+    let _room = limits.room.try_acquire_many(expected).map_err(|_| BadBody::Busy)?;
     match tokio::time::timeout(PATIENCE, Limited::new(&mut body, limit).collect()).await {
         Ok(Ok(whole)) => Ok(whole.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => {
@@ -102,14 +124,18 @@ fn content_type(request: &Request) -> Option<&str> {
     request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok())
 }
 
-/// Reads a JSON body. A body that names another type than JSON is refused, so that a browser's form cannot pose as one.
+/// Reads a JSON body. One that names another type than JSON is refused, and one from a web page that names none: a page may send both to
+/// foreign servers without asking them first.
 ///
 /// # Errors
 /// Everything that is wrong with it.
 pub async fn read_json<T: DeserializeOwned + ToSchema>(request: Request) -> Result<T, BadBody> {
     let kind =
         content_type(&request).map(|kind| kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase());
-    let is_json = kind.as_deref().is_none_or(|kind| kind == "application/json" || kind.ends_with("+json"));
+    let is_json = match kind.as_deref() {
+        Some(kind) => kind == "application/json" || kind.ends_with("+json"),
+        None => !request.headers().contains_key(header::ORIGIN),
+    };
     let bytes = read_body(request).await?;
     if !is_json {
         let wrong = FieldError::body("content_type", "Content-Type must be application/json");

@@ -21,6 +21,8 @@ use super::address::Peer;
 
 /// How long a client may take to send a request's headers, the first one's counted from when it connects.
 const HEADER_PATIENCE: Duration = Duration::from_secs(15);
+/// Requests under way at once on one connection.
+const HTTP2_STREAMS: u32 = 32;
 /// The pause after a failed accept: mostly there are no file descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -77,7 +79,11 @@ fn serve_connection(
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_PATIENCE);
-    builder.http2().timer(TokioTimer::new()).keep_alive_interval(Some(Duration::from_secs(20)));
+    builder
+        .http2()
+        .max_concurrent_streams(HTTP2_STREAMS)
+        .timer(TokioTimer::new())
+        .keep_alive_interval(Some(Duration::from_secs(20)));
     let watcher = connections.watcher();
     tokio::spawn(async move {
         let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);

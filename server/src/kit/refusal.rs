@@ -37,6 +37,7 @@ impl From<BadBody> for Refusal {
         match bad {
             BadBody::TooLarge => Self::TooLarge,
             BadBody::Unfinished => Self::Unfinished,
+            BadBody::Busy => Self::App(AppError::Overloaded),
             BadBody::Malformed(faults) => Self::Malformed(faults),
         }
     }

@@ -78,8 +78,9 @@ where
         let is_idle = current.is_none();
         let step = tokio::select! {
             biased;
-            event = next_event(&mut current), if !is_idle => Step::Event(event),
+            // First, or a reader slower than the provider could not stop the answer.
             incoming = source.next() => Step::Incoming(incoming),
+            event = next_event(&mut current), if !is_idle => Step::Event(event),
             () = context.draining.cancelled(), if is_idle => Step::Draining,
             _ = ping.tick() => Step::Ping,
         };

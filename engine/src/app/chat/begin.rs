@@ -43,11 +43,11 @@ impl App {
     /// [`AppError::Invalid`], [`AppError::NotFound`] for a conversation that is not the caller's, [`AppError::KeyReused`],
     /// [`AppError::Overloaded`] and [`AppError::ShuttingDown`].
     pub async fn send_message(&self, caller: &Caller, message: SendMessage) -> Result<TurnHandle, AppError> {
-        let (text, model) = self.checked(&message)?;
-        let place = match self.turns.take_place() {
-            Ok(place) => place,
-            // No room for another turn is no reason to keep somebody from the one that they began.
-            Err(full) => return self.replayed(caller, &message, &model).await?.ok_or(full),
+        let checked = self.checked(&message).and_then(|checked| Ok((checked, self.turns.take_place()?)));
+        let ((text, model), place) = match checked {
+            Ok(accepted) => accepted,
+            // No room for another turn, or a model offered no more, is no reason to keep somebody from the turn that they began.
+            Err(refused) => return self.replayed(caller, &message).await?.ok_or(refused),
         };
         let (app, caller) = (self.clone(), caller.clone());
         // On its own task: a client that leaves half-way leaves no stored message without a running turn.
@@ -74,17 +74,13 @@ impl App {
     }
 
     /// The turn that the message's key has begun already, if it has.
-    async fn replayed(
-        &self,
-        caller: &Caller,
-        message: &SendMessage,
-        model: &str,
-    ) -> Result<Option<TurnHandle>, AppError> {
+    async fn replayed(&self, caller: &Caller, message: &SendMessage) -> Result<Option<TurnHandle>, AppError> {
         let Some(key) = message.idempotency_key.clone() else { return Ok(None) };
-        match self.db.replayed_turn(caller.id(), key, fingerprint(message, model), self.clock.now()).await? {
+        match self.db.replayed_turn(caller.id(), key, fingerprint(message), self.clock.now()).await? {
             Some(Begun::Replayed(answer_id)) => self.attach(caller, answer_id, true).await.map(Some),
             Some(Begun::KeyReused) => Err(AppError::KeyReused),
-            _ => Ok(None),
+            Some(Begun::NoConversation) => Err(AppError::NotFound(Noun::Conversation)),
+            Some(Begun::Opened(_)) | None => Ok(None),
         }
     }
 
@@ -96,7 +92,7 @@ impl App {
         model: String,
         place: OwnedSemaphorePermit,
     ) -> Result<TurnHandle, AppError> {
-        let fingerprint = fingerprint(message, &model);
+        let fingerprint = fingerprint(message);
         for _ in 0..DRAWS {
             let now = self.clock.now();
             let new = NewTurn {
@@ -151,9 +147,11 @@ impl App {
     }
 }
 
-/// What an idempotency key stands for: everything that shapes the answer, each part with its length before it.
-fn fingerprint(message: &SendMessage, model: &str) -> String {
+/// What an idempotency key stands for: everything that the request says, each part with its length before it. What the server's settings say
+/// is no part of it: they may change between two tries.
+fn fingerprint(message: &SendMessage) -> String {
     let conversation = message.conversation_id.map(|id| id.to_string()).unwrap_or_default();
+    let model = message.model.as_deref().map(str::trim).unwrap_or_default();
     let mut hash = Sha256::new();
     for part in [conversation.as_str(), message.text.as_str(), model] {
         hash.update((part.len() as u64).to_le_bytes());

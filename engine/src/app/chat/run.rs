@@ -14,7 +14,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use super::begin::OnFailure;
 use super::follow::Ending;
 use super::live::{LiveTurn, Stop};
-use crate::app::{App, AppError};
+use crate::app::{App, AppError, Noun};
 use crate::domain::{FinishReason, Role, Timestamp, TokenUsage, TurnState, estimate_tokens};
 use crate::providers::{Answer, ChatMessage, ChatRequest, Delta, ProviderError};
 use crate::store::{FinishTurn, LedgerEntry, StoreError};
@@ -88,6 +88,8 @@ impl Run {
     pub(super) async fn execute(self) {
         let outcome = match AssertUnwindSafe(self.ask()).catch_unwind().await {
             Ok(Ok(outcome)) => outcome,
+            // Deleted before its provider was asked.
+            Ok(Err(AppError::NotFound(_))) => Outcome::failed("deleted").stopped(Stop::Cancelled),
             Ok(Err(error)) => {
                 tracing::error!(%error, turn = %self.live.ids.turn_id, "a turn failed");
                 Outcome::failed("internal")
@@ -132,6 +134,9 @@ impl Run {
         } else {
             let budget = i64::from(chat.context_tokens);
             let thread = self.app.db.context_of(self.live.ids.user_message_id, budget, CONTEXT_MESSAGES).await?;
+            if thread.is_empty() {
+                return Err(AppError::NotFound(Noun::Conversation));
+            }
             messages.extend(thread.into_iter().map(|m| ChatMessage { role: m.role, content: m.content }));
         }
         Ok(ChatRequest {
@@ -162,7 +167,13 @@ impl Run {
         loop {
             tokio::select! {
                 biased;
-                stop = &mut stopped => return outcome.stopped(stop),
+                stop = &mut stopped => {
+                    // What has come to its end is whole, though its bill may still be on the way.
+                    if finish.is_some() {
+                        break;
+                    }
+                    return outcome.stopped(stop);
+                }
                 delta = deltas.next() => match delta {
                     Some(Ok(Delta::Text(text))) => {
                         if outcome.first_token.is_none() {

@@ -8,6 +8,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::MetadataExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::thread::JoinHandle;
@@ -119,9 +120,11 @@ impl Sqlite {
         F: for<'t> FnOnce(&'t mut Tx<'_>) -> BoxFuture<'t, Result<T, StoreError>> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
+        let start = Start::default();
+        let started = start.clone();
         let job: WriteJob = Box::new(move |connection| {
             let result = match connection {
-                Some(connection) if !reply.is_closed() => run(connection, job),
+                Some(connection) if started.begin() => run(connection, job),
                 _ => Err(StoreError::Overloaded),
             };
             Finished {
@@ -133,7 +136,7 @@ impl Sqlite {
             }
         });
         send(&self.queues()?.writes, job)?;
-        wait(answer).await
+        wait(answer, &start).await
     }
 
     pub(super) async fn read<T, F>(&self, job: F) -> Result<T, StoreError>
@@ -142,13 +145,15 @@ impl Sqlite {
         F: for<'t> FnOnce(&'t mut Tx<'_>) -> BoxFuture<'t, Result<T, StoreError>> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
+        let start = Start::default();
+        let started = start.clone();
         let job: ReadJob = Box::new(move |connection| {
-            if !reply.is_closed() {
+            if started.begin() {
                 let _ = reply.send(run(connection, job));
             }
         });
         send(&self.queues()?.reads, job)?;
-        wait(answer).await
+        wait(answer, &start).await
     }
 
     pub(super) fn queue_depths(&self) -> (usize, usize) {
@@ -178,12 +183,41 @@ fn send<J>(queue: &Sender<J>, job: J) -> Result<(), StoreError> {
     })
 }
 
-async fn wait<T>(answer: oneshot::Receiver<Result<T, StoreError>>) -> Result<T, StoreError> {
-    match tokio::time::timeout(PATIENCE, answer).await {
-        Ok(Ok(result)) => result,
-        Ok(Err(_)) => Err(StoreError::Closed),
-        Err(_) => Err(StoreError::Overloaded),
+/// Whether a job has begun, or its caller has given it up: one of the two, decided once, so that a job that is told to have failed does not
+/// run, and one that runs is told how it ended.
+#[derive(Clone, Default)]
+struct Start(Arc<AtomicBool>);
+
+impl Start {
+    /// For the job: true when it may run.
+    fn begin(&self) -> bool {
+        !self.0.swap(true, Ordering::AcqRel)
     }
+
+    /// For the caller: true when the job will not run any more.
+    fn give_up(&self) -> bool {
+        !self.0.swap(true, Ordering::AcqRel)
+    }
+}
+
+/// Gives a caller that goes away in the queue its job's place back.
+struct GiveUpOnDrop<'a>(&'a Start);
+
+impl Drop for GiveUpOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.give_up();
+    }
+}
+
+async fn wait<T>(mut answer: oneshot::Receiver<Result<T, StoreError>>, start: &Start) -> Result<T, StoreError> {
+    let _gone = GiveUpOnDrop(start);
+    let answered = match tokio::time::timeout(PATIENCE, &mut answer).await {
+        Ok(answered) => answered,
+        Err(_) if start.give_up() => return Err(StoreError::Overloaded),
+        // It has begun: only its commit can say how it ended.
+        Err(_) => answer.await,
+    };
+    answered.unwrap_or(Err(StoreError::Closed))
 }
 
 fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StoreError> {

@@ -53,9 +53,64 @@ async fn what_was_answered_is_there_after_the_file_is_opened_again() {
     assert_eq!(numbers(&open(&folder)).await, (0..500).collect::<Vec<_>>());
 }
 
+type Held = tokio::task::JoinHandle<Result<(), StoreError>>;
+
+/// Holds the writer until what it returns first is dropped, so that what is sent meanwhile becomes one group with the holding job.
+async fn hold(sqlite: &Sqlite) -> (std::sync::mpsc::SyncSender<()>, Held) {
+    let (release, held) = std::sync::mpsc::sync_channel::<()>(0);
+    let (begun, begins) = oneshot::channel();
+    let sqlite = sqlite.clone();
+    let holding = tokio::spawn(async move {
+        sqlite
+            .write(move |_| {
+                Box::pin(async move {
+                    let _ = begun.send(());
+                    let _ = held.recv();
+                    Ok(())
+                })
+            })
+            .await
+    });
+    begins.await.unwrap();
+    (release, holding)
+}
+
+/// Waits until `jobs` wait for the writer.
+async fn queued(sqlite: &Sqlite, jobs: usize) {
+    while sqlite.queue_depths().0 < jobs {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_job_whose_caller_has_gone_is_not_run() {
+    let (_folder, sqlite) = with_table().await;
+    let (release, holding) = hold(&sqlite).await;
+    let other = sqlite.clone();
+    let waiting = tokio::spawn(async move { insert(&other, 1).await });
+    queued(&sqlite, 1).await;
+    waiting.abort();
+    assert!(waiting.await.unwrap_err().is_cancelled());
+    drop(release);
+    holding.await.unwrap().unwrap();
+    insert(&sqlite, 2).await.unwrap();
+    assert_eq!(numbers(&sqlite).await, [2]);
+}
+
+#[tokio::test]
+async fn a_job_is_begun_or_given_up_but_not_both() {
+    let start = Start::default();
+    assert!(start.begin());
+    assert!(!start.give_up(), "what has begun is waited for");
+    let start = Start::default();
+    assert!(start.give_up());
+    assert!(!start.begin(), "what was told to have failed does not run");
+}
+
 #[tokio::test]
 async fn a_job_that_fails_or_panics_leaves_the_others_of_its_group_whole() {
     let (_folder, sqlite) = with_table().await;
+    let (release, holding) = hold(&sqlite).await;
     let half_done = |n: i64, panics: bool| {
         sqlite.write::<(), _>(move |tx| {
             Box::pin(async move {
@@ -65,13 +120,20 @@ async fn a_job_that_fails_or_panics_leaves_the_others_of_its_group_whole() {
             })
         })
     };
-    let (one, failed, two, panicked, three) = tokio::join!(
+    let together = async {
+        queued(&sqlite, 5).await;
+        drop(release);
+    };
+    let (one, failed, two, panicked, three, (), held) = tokio::join!(
         insert(&sqlite, 1),
         half_done(100, false),
         insert(&sqlite, 2),
         half_done(200, true),
         insert(&sqlite, 3),
+        together,
+        holding,
     );
+    held.unwrap().unwrap();
     assert!(one.is_ok() && two.is_ok() && three.is_ok());
     assert!(matches!(failed, Err(StoreError::Overloaded)));
     assert!(matches!(panicked, Err(StoreError::Panicked)));
@@ -123,6 +185,7 @@ async fn a_failed_commit_answers_every_job_of_its_group() {
         })
         .await
         .unwrap();
+    let (release, holding) = hold(&sqlite).await;
     // Breaks a rule that is checked at the commit: it takes its whole group with it.
     let dangling = sqlite.write(|tx| {
         Box::pin(async move {
@@ -130,12 +193,16 @@ async fn a_failed_commit_answers_every_job_of_its_group() {
             Ok(())
         })
     });
-    let outcomes = tokio::join!(dangling, insert(&sqlite, 1), insert(&sqlite, 2));
-    assert!(matches!(outcomes.0, Err(StoreError::Commit(_))), "{:?}", outcomes.0);
-    // Whatever was told to have failed is not there, and what was told to have succeeded is.
-    let there = numbers(&sqlite).await;
-    assert_eq!(outcomes.1.is_ok(), there.contains(&1));
-    assert_eq!(outcomes.2.is_ok(), there.contains(&2));
+    let together = async {
+        queued(&sqlite, 3).await;
+        drop(release);
+    };
+    let (dangling, one, two, (), held) =
+        tokio::join!(dangling, insert(&sqlite, 1), insert(&sqlite, 2), together, holding);
+    for outcome in [dangling, one, two, held.unwrap()] {
+        assert!(matches!(outcome, Err(StoreError::Commit(_))), "{outcome:?}");
+    }
+    assert_eq!(numbers(&sqlite).await, Vec::<i64>::new());
     insert(&sqlite, 3).await.unwrap();
 }
 

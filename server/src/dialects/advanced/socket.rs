@@ -78,7 +78,11 @@ pub async fn open(
 
 /// Sends what a frame says, in the name of whoever holds the token now.
 async fn receive(context: Context, token: Arc<str>, text: String) -> Incoming {
-    let Ok(caller) = context.app.authenticate(&token).await else { return Incoming::Unauthenticated };
+    let caller = match context.app.authenticate(&token).await {
+        Ok(caller) => caller,
+        Err(AppError::Unauthenticated(_)) => return Incoming::Unauthenticated,
+        Err(error) => return Incoming::Refused(error_event(&error.into())),
+    };
     let told = match read(&text) {
         Ok(None) => return Incoming::Stop,
         Err(refusal) => refusal,

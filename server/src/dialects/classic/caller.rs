@@ -5,7 +5,7 @@ use parlor_engine::app::{AppError, Caller};
 use parlor_engine::domain::{ConversationId, GuestRealm};
 
 use crate::kit::Context;
-use crate::kit::bearer::{Authorization, authorization};
+use crate::kit::bearer::Authorization;
 
 /// How a request without a token says who it is for.
 pub(super) enum Guest<'a> {
@@ -17,7 +17,7 @@ pub(super) enum Guest<'a> {
 
 /// With a token, what the request says of its user is not looked at.
 pub(super) async fn caller(context: &Context, headers: &HeaderMap, guest: Guest<'_>) -> Result<Caller, AppError> {
-    match authorization(headers) {
+    match context.authorization(headers) {
         Authorization::Bearer(token) => context.app.authenticate(&token).await,
         Authorization::Other => Err(AppError::Unauthenticated("Not authenticated")),
         Authorization::Absent => match guest {
@@ -33,7 +33,7 @@ pub(super) async fn known_caller(
     headers: &HeaderMap,
     name: &str,
 ) -> Result<Option<Caller>, AppError> {
-    match authorization(headers) {
+    match context.authorization(headers) {
         Authorization::Absent => context.app.known_guest(GuestRealm::Classic, name).await,
         _ => caller(context, headers, Guest::Named(name)).await.map(Some),
     }

@@ -112,3 +112,23 @@ async fn a_deactivated_guest_is_refused() {
     send(server.get(&format!("/conversations/{id}/full"))).await.expect(401);
     send(server.get("/conversations/user/anna")).await.expect(401);
 }
+
+#[tokio::test]
+async fn a_page_that_had_its_own_name_looked_up_as_this_machine_is_no_guest() {
+    let server = Setup::new().env("GUEST_ACCESS", "loopback").start();
+    let call = |host: &str| server.post("/chat", &json!({"message": "Hi"})).header("host", host);
+    let port = server.authority().rsplit(':').next().unwrap().to_owned();
+    send(call(&format!("localhost:{port}"))).await.expect(200);
+    let refused = send(call(&format!("evil.example:{port}"))).await;
+    assert_eq!(refused.status, 401);
+    assert_eq!(server.count("SELECT COUNT(*) FROM turns"), 1);
+}
+
+#[tokio::test]
+async fn a_page_sends_no_message_that_it_need_not_ask_for() {
+    let server = Setup::new().start();
+    let call = || server.request(Method::POST, "/chat").body(r#"{"message": "Hi"}"#);
+    let refused = send(call().header("origin", "https://evil.example")).await;
+    assert_eq!(refused.status, 422);
+    send(call()).await.expect(200);
+}

@@ -67,3 +67,23 @@ async fn a_refused_message_uses_up_no_key() {
     say(json!({})).await.expect(422);
     say(json!({"message": "Hi"})).await.expect(200);
 }
+
+#[tokio::test]
+async fn a_key_holds_when_the_servers_own_model_changes() {
+    let mut server = Setup::new().start();
+    let token = server.sign_up("user@example.com").await;
+    let first = chat(&server, &token, "key").await.expect(200);
+    server.restart_with(|setup| setup.env("CHAT__MODEL", "another-model"));
+    assert_eq!(chat(&server, &token, "key").await.expect(200), first);
+}
+
+#[tokio::test]
+async fn a_key_holds_when_its_conversation_is_gone() {
+    let server = Setup::new().start();
+    let token = server.sign_up("user@example.com").await;
+    let first = chat(&server, &token, "key").await.expect(200);
+    let path = format!("/conversations/{}", first["session_id"].as_str().unwrap());
+    send(server.delete(&path).bearer_auth(&token)).await.expect(200);
+    chat(&server, &token, "key").await.expect(404);
+    assert_eq!(server.count("SELECT COUNT(*) FROM messages"), 0);
+}

@@ -79,15 +79,19 @@ async fn another_login_is_another_family() {
 }
 
 #[tokio::test]
-async fn of_many_refreshes_at_once_every_success_is_of_one_line() {
+async fn of_many_refreshes_at_once_one_line_goes_on() {
     let server = Setup::new().start();
     let first = sign_in(&server).await;
     let answers = futures_util::future::join_all((0..20).map(|_| refresh(&server, &first))).await;
-    assert!(answers.iter().all(|answer| [200, 401].contains(&answer.status.as_u16())));
-    assert!(answers.iter().any(|answer| answer.status == 200));
+    assert!(answers.iter().all(|answer| answer.status == 200), "within the grace none of them is a thief");
     let open = "SELECT COUNT(*) FROM refresh_tokens WHERE used_at IS NULL AND revoked_at IS NULL AND family = \
                 (SELECT family FROM refresh_tokens WHERE used_at IS NOT NULL LIMIT 1)";
-    assert!(server.count(open) <= 1);
+    assert_eq!(server.count(open), 1);
+    let mut going_on = 0;
+    for answer in &answers {
+        going_on += usize::from(refresh(&server, &answer.json()).await.status == 200);
+    }
+    assert_eq!(going_on, 1);
 }
 
 #[tokio::test]

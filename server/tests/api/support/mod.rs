@@ -240,6 +240,12 @@ impl TestServer {
         self.process = Process::start(&self.setup, self.data.path());
     }
 
+    /// Starts the server again over the same data, with another set-up.
+    pub fn restart_with(&mut self, change: impl FnOnce(Setup) -> Setup) {
+        self.setup = change(self.setup.clone());
+        self.restart();
+    }
+
     /// Runs `parlor …` over the same data.
     pub fn run(&self, arguments: &[&str]) -> std::process::Output {
         self.setup.command(self.data.path(), arguments).output().unwrap()
