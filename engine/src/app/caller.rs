@@ -3,7 +3,7 @@
 use crate::domain::{Account, AccountId, AccountRole};
 
 /// The account behind a request.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Caller {
     account: Account,
 }

@@ -8,6 +8,7 @@ mod error;
 mod health;
 mod jwt_crypto;
 mod passwords;
+mod preferences;
 mod tokens;
 
 use std::sync::Arc;
@@ -21,6 +22,7 @@ pub use caller::Caller;
 pub use conversations::{ConversationPage, ConversationWithMessages};
 pub use error::{AppError, Limited, Noun};
 pub use health::{Check, Health};
+pub use preferences::Unnamed;
 
 use crate::config::Settings;
 use crate::domain::Clock;

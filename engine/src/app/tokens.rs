@@ -112,7 +112,7 @@ mod tests {
 
     use super::*;
     use crate::config::Settings;
-    use crate::domain::AccountRole;
+    use crate::domain::{AccountRole, Preferences};
 
     fn tokens() -> (Tokens, Account) {
         let settings = Settings::for_tests(std::path::Path::new("unused"));
@@ -124,6 +124,7 @@ mod tests {
             guest_key: None,
             is_active: true,
             token_version: 3,
+            preferences: Preferences::default(),
             created_at: Timestamp::from_micros(0),
         };
         (Tokens::new(&settings.security), account)

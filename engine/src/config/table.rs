@@ -144,7 +144,7 @@ pub static TABLE: &[Setting] = &[
     setting("chat.temperature", Number(0.0, 2.0), "0.7",
         "How varied answers are: 0 (steady) to 2."),
     setting("chat.max_tokens", Integer(1, 1_000_000), "1024",
-        "The longest answer, in tokens."),
+        "The longest answer, in tokens, unless its asker prefers otherwise."),
     setting("chat.context_tokens", Integer(1, 10_000_000), "8000",
         "How much history goes with a message, in tokens."),
     setting("chat.message_max_chars", Integer(1, 10_000_000), "32000",

@@ -2,7 +2,7 @@
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{AccountId, Invalid, Timestamp};
+use super::{AccountId, Invalid, Preferences, Timestamp};
 
 /// The shortest password, in characters.
 pub const PASSWORD_MIN: usize = 8;
@@ -62,7 +62,7 @@ impl GuestRealm {
 }
 
 /// A row of `accounts`, without its password.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Account {
     /// Its id.
     pub id: AccountId,
@@ -78,6 +78,8 @@ pub struct Account {
     pub is_active: bool,
     /// Goes up when everything issued so far must stop working; access tokens carry it.
     pub token_version: i64,
+    /// How its owner wants to be answered.
+    pub preferences: Preferences,
     /// When it was made.
     pub created_at: Timestamp,
 }

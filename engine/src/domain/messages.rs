@@ -1,6 +1,6 @@
 //! Messages: one row each, with its parent's id, so that edits and regenerations branch.
 
-use super::{ConversationId, Invalid, MessageId, Timestamp};
+use super::{Attachments, ConversationId, Invalid, MessageId, Timestamp};
 
 /// Who speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +45,8 @@ pub struct Message {
     pub role: Role,
     /// What is said.
     pub content: String,
+    /// What goes with it.
+    pub attachments: Attachments,
     /// When it was stored.
     pub created_at: Timestamp,
 }

@@ -1,19 +1,23 @@
 //! Values and their rules. No I/O, no async.
 
 mod accounts;
+mod attachments;
 mod clock;
 mod conversations;
 mod ids;
 mod invalid;
 mod messages;
+mod preferences;
 mod turns;
 
 pub use accounts::{
     Account, AccountRole, Email, GuestKey, GuestRealm, NewPassword, PASSWORD_MAX, PASSWORD_MIN, Username,
 };
+pub use attachments::Attachments;
 pub use clock::{Clock, Timestamp};
 pub use conversations::{Conversation, PREVIEW_CHARS, TITLE_CHARS, preview_of, title_of};
 pub use ids::{AccountId, ConversationId, ID_LIMIT, MessageId, TurnId};
 pub use invalid::Invalid;
 pub use messages::{Message, MessageText, Role, estimate_tokens};
+pub use preferences::{Change, Preferences, PreferencesChange};
 pub use turns::{FinishReason, IdempotencyKey, TokenUsage, TurnState};

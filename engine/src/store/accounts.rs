@@ -1,13 +1,13 @@
 //! Accounts.
 
 use super::{Db, Row, StoreError, Tx, tx::params};
-use crate::domain::{Account, AccountId, AccountRole, Email, GuestKey, GuestRealm, Timestamp, Username};
+use crate::domain::{Account, AccountId, AccountRole, Email, GuestKey, GuestRealm, Preferences, Timestamp, Username};
 
 /// What [`read_account`] reads.
 macro_rules! select_account {
     ($condition:literal) => {
         concat!(
-            "SELECT id, role, email, username, guest_key, is_active, token_version, created_at, password_hash ",
+            "SELECT id, role, email, username, guest_key, is_active, token_version, created_at, password_hash, preferences ",
             "FROM accounts WHERE ",
             $condition
         )
@@ -46,10 +46,20 @@ fn read_account(row: &Row<'_>) -> Result<AccountRecord, StoreError> {
             guest_key: row.get(4)?,
             is_active: row.get::<i64>(5)? == 1,
             token_version: row.get(6)?,
+            preferences: preferences(row)?,
             created_at: Timestamp::from_micros(row.get(7)?),
         },
         password_hash: row.get(8)?,
     })
+}
+
+fn preferences(row: &Row<'_>) -> Result<Preferences, StoreError> {
+    match row.get::<Option<String>>(9)? {
+        Some(text) => {
+            serde_json::from_str(&text).map_err(|_| StoreError::Corrupt { column: 9, expected: "preferences" })
+        }
+        None => Ok(Preferences::default()),
+    }
 }
 
 impl Db {
@@ -165,6 +175,33 @@ impl Db {
                 )
                 .await?;
                 Ok(())
+            })
+        })
+        .await
+    }
+
+    /// Makes an account's preferences what `change` makes of them. Returns them; `None` when there is no such account.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn change_preferences(
+        &self,
+        id: AccountId,
+        change: impl FnOnce(Preferences) -> Preferences + Send + 'static,
+        now: Timestamp,
+    ) -> Result<Option<Preferences>, StoreError> {
+        self.write(move |tx| {
+            Box::pin(async move {
+                let Some(record) = account_by_id(tx, id.get()).await? else { return Ok(None) };
+                let changed = change(record.account.preferences);
+                let text = serde_json::to_string(&changed)
+                    .map_err(|_| StoreError::Corrupt { column: 9, expected: "preferences" })?;
+                tx.execute(
+                    "UPDATE accounts SET preferences = ?, updated_at = ? WHERE id = ?",
+                    params![&text, now.micros(), id.get()],
+                )
+                .await?;
+                Ok(Some(changed))
             })
         })
         .await

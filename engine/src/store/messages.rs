@@ -1,7 +1,7 @@
 //! Messages.
 
-use super::{Db, StoreError, Tx, tx::params};
-use crate::domain::{ConversationId, Message, MessageId, Role, Timestamp, TurnState};
+use super::{Db, Row, StoreError, Tx, tx::params};
+use crate::domain::{Attachments, ConversationId, Message, MessageId, Role, Timestamp, TurnState};
 
 /// A message and, for an answer, where its turn stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub struct ContextMessage {
     pub role: Role,
     /// What is said.
     pub content: String,
+    /// What goes with it.
+    pub attachments: Attachments,
 }
 
 /// What one reading of a conversation holds at most, in estimated tokens: 16 MiB of text.
@@ -34,14 +36,14 @@ impl Db {
         self.read(move |tx| {
             Box::pin(async move {
                 tx.fetch(
-                    "WITH RECURSIVE thread (id, parent_id, role, content, used, depth) AS ( \
-                       SELECT id, parent_id, role, content, tokens, 1 FROM messages WHERE id = ? \
+                    "WITH RECURSIVE thread (id, parent_id, role, content, attachments, used, depth) AS ( \
+                       SELECT id, parent_id, role, content, attachments, tokens, 1 FROM messages WHERE id = ? \
                        UNION ALL \
-                       SELECT m.id, m.parent_id, m.role, m.content, t.used + m.tokens, t.depth + 1 \
+                       SELECT m.id, m.parent_id, m.role, m.content, m.attachments, t.used + m.tokens, t.depth + 1 \
                        FROM thread t JOIN messages m ON m.id = t.parent_id \
                        WHERE t.used + m.tokens <= ? AND t.depth < ? \
                      ) \
-                     SELECT thread.role, thread.content FROM thread \
+                     SELECT thread.role, thread.content, thread.attachments FROM thread \
                      LEFT JOIN turns ON turns.answer_message_id = thread.id \
                      WHERE thread.content <> '' AND (turns.state IS NULL OR turns.state <> 'failed') \
                      ORDER BY thread.depth DESC",
@@ -50,6 +52,7 @@ impl Db {
                         Ok(ContextMessage {
                             role: row.decode(0, "a role", |word: String| Role::from_word(&word))?,
                             content: row.get(1)?,
+                            attachments: attachments(row, 2)?,
                         })
                     },
                 )
@@ -82,7 +85,7 @@ pub(super) async fn messages_of_conversation(
     });
     let Some((first, _)) = fitting.last() else { return Ok(Vec::new()) };
     tx.fetch(
-        "SELECT m.id, m.role, m.content, m.created_at, t.state FROM messages m \
+        "SELECT m.id, m.role, m.content, m.created_at, t.state, m.attachments FROM messages m \
          LEFT JOIN turns t ON t.answer_message_id = m.id \
          WHERE m.conversation_id = ? AND m.id >= ? AND m.content <> '' ORDER BY m.id LIMIT ?",
         params![id.get(), first, limit],
@@ -93,6 +96,7 @@ pub(super) async fn messages_of_conversation(
                     conversation_id: id,
                     role: row.decode(1, "a role", |word: String| Role::from_word(&word))?,
                     content: row.get(2)?,
+                    attachments: attachments(row, 5)?,
                     created_at: Timestamp::from_micros(row.get(3)?),
                 },
                 turn_state: match row.get::<Option<String>>(4)? {
@@ -106,4 +110,13 @@ pub(super) async fn messages_of_conversation(
         },
     )
     .await
+}
+
+fn attachments(row: &Row<'_>, column: usize) -> Result<Attachments, StoreError> {
+    match row.get::<Option<String>>(column)? {
+        Some(text) => serde_json::from_str(&text)
+            .map(Attachments::stored)
+            .map_err(|_| StoreError::Corrupt { column, expected: "a list of attachments" }),
+        None => Ok(Attachments::default()),
+    }
 }

@@ -2,8 +2,8 @@
 
 use super::{Db, StoreError, Tx, tx::params};
 use crate::domain::{
-    AccountId, ConversationId, FinishReason, IdempotencyKey, MessageId, Timestamp, TokenUsage, TurnId, TurnState,
-    estimate_tokens, preview_of, title_of,
+    AccountId, Attachments, ConversationId, FinishReason, IdempotencyKey, MessageId, Timestamp, TokenUsage, TurnId,
+    TurnState, estimate_tokens, preview_of, title_of,
 };
 
 /// What sending a message stores.
@@ -17,6 +17,10 @@ pub struct NewTurn {
     pub new_conversation_id: ConversationId,
     /// The message.
     pub text: String,
+    /// What goes with it.
+    pub attachments: Attachments,
+    /// The client's own name for it.
+    pub client_id: Option<String>,
     /// The model that shall answer.
     pub model: String,
     /// The caller's key, and the hash of what it stands for.
@@ -275,8 +279,8 @@ async fn begin_turn(tx: &mut Tx<'_>, new: &NewTurn) -> Result<Begun, StoreError>
             (new.new_conversation_id, None)
         }
     };
-    let user_message_id = insert_message(tx, conversation_id, parent, "user", &new.text, now).await?;
-    let answer_id = insert_message(tx, conversation_id, Some(user_message_id.get()), "assistant", "", now).await?;
+    let user_message_id = insert_question(tx, conversation_id, parent, new).await?;
+    let answer_id = insert_answer(tx, conversation_id, user_message_id, now).await?;
     let turn_id = tx
         .insert(
             "INSERT INTO turns (account_id, conversation_id, user_message_id, answer_message_id, state, requested_model, started_at) \
@@ -355,18 +359,50 @@ async fn replay(
     }
 }
 
-async fn insert_message(
+async fn insert_question(
     tx: &mut Tx<'_>,
     conversation_id: ConversationId,
     parent: Option<i64>,
-    role: &'static str,
-    content: &str,
+    new: &NewTurn,
+) -> Result<MessageId, StoreError> {
+    let now = new.now.micros();
+    let attachments = match new.attachments.as_slice() {
+        [] => None,
+        urls => Some(
+            serde_json::to_string(urls)
+                .map_err(|_| StoreError::Corrupt { column: 0, expected: "a list of attachments" })?,
+        ),
+    };
+    let message_id = tx
+        .insert(
+            "INSERT INTO messages (conversation_id, parent_id, role, content, attachments, client_id, tokens, created_at, updated_at) \
+             VALUES (?, ?, 'user', ?, ?, ?, ?, ?, ?)",
+            params![
+                conversation_id.get(),
+                parent,
+                &new.text,
+                attachments.as_ref(),
+                new.client_id.as_ref(),
+                tokens(&new.attachments.beneath(&new.text)),
+                now,
+                now
+            ],
+        )
+        .await?;
+    id(message_id, MessageId::new)
+}
+
+async fn insert_answer(
+    tx: &mut Tx<'_>,
+    conversation_id: ConversationId,
+    question: MessageId,
     now: i64,
 ) -> Result<MessageId, StoreError> {
     let message_id = tx
         .insert(
-            "INSERT INTO messages (conversation_id, parent_id, role, content, tokens, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
-            params![conversation_id.get(), parent, role, content, tokens(content), now, now],
+            "INSERT INTO messages (conversation_id, parent_id, role, content, tokens, created_at, updated_at) \
+             VALUES (?, ?, 'assistant', '', 0, ?, ?)",
+            params![conversation_id.get(), question.get(), now, now],
         )
         .await?;
     id(message_id, MessageId::new)

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use parlor_engine::config::Settings;
 use parlor_engine::domain::{
-    Account, AccountId, AccountRole, ConversationId, Email, FinishReason, GuestKey, GuestRealm, IdempotencyKey,
-    Timestamp, TokenUsage, TurnState,
+    Account, AccountId, AccountRole, Attachments, ConversationId, Email, FinishReason, GuestKey, GuestRealm,
+    IdempotencyKey, Timestamp, TokenUsage, TurnState,
 };
 use parlor_engine::store::{
     Begun, Column, Db, FinishTurn, LedgerEntry, NewAccount, NewTurn, OpenAs, Opened, StoreError,
@@ -64,6 +64,8 @@ impl Fixture {
             conversation_id,
             new_conversation_id: self.next_conversation(),
             text: text.to_owned(),
+            attachments: Attachments::default(),
+            client_id: None,
             model: "gpt-4o-mini".to_owned(),
             idempotency: None,
             key_expires_at: at(1_000),

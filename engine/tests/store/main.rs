@@ -13,3 +13,4 @@ mod migrations;
 mod refresh_tokens;
 mod transactions;
 mod turns;
+mod views;

@@ -214,6 +214,8 @@ impl Fixture {
 
 pub fn message(text: &str) -> SendMessage {
     SendMessage {
+        attachments: Vec::new(),
+        client_id: None,
         conversation_id: None,
         text: text.to_owned(),
         model: None,

@@ -6,6 +6,7 @@ pub mod context;
 pub mod events;
 pub mod extract;
 pub mod fastapi;
+pub mod guest;
 pub mod headers;
 pub mod ids;
 pub mod json;

@@ -7,7 +7,7 @@ use super::follow::TurnHandle;
 use super::run::Run;
 use crate::app::conversations::DRAWS;
 use crate::app::{App, AppError, Caller, Noun};
-use crate::domain::{ConversationId, IdempotencyKey, Invalid, MessageText};
+use crate::domain::{Attachments, ConversationId, IdempotencyKey, Invalid, MessageText};
 use crate::store::{Begun, NewTurn, StoreError};
 
 /// A message to send.
@@ -17,7 +17,11 @@ pub struct SendMessage {
     pub conversation_id: Option<ConversationId>,
     /// What the person says.
     pub text: String,
-    /// The model to ask; `None` for the settings' own.
+    /// Addresses that go with it.
+    pub attachments: Vec<String>,
+    /// The client's own name for it, where its surface has one.
+    pub client_id: Option<String>,
+    /// The model to ask; `None` for the one that the person prefers, else the settings' own.
     pub model: Option<String>,
     /// The same key from the same account sends the message once.
     pub idempotency_key: Option<IdempotencyKey>,
@@ -44,14 +48,14 @@ impl App {
     /// [`AppError::Overloaded`] and [`AppError::ShuttingDown`].
     pub async fn send_message(&self, caller: &Caller, message: SendMessage) -> Result<TurnHandle, AppError> {
         let checked = self.checked(&message).and_then(|checked| Ok((checked, self.turns.take_place()?)));
-        let ((text, model), place) = match checked {
+        let (checked, place) = match checked {
             Ok(accepted) => accepted,
             // No room for another turn, or a model offered no more, is no reason to keep somebody from the turn that they began.
             Err(refused) => return self.replayed(caller, &message).await?.ok_or(refused),
         };
         let (app, caller) = (self.clone(), caller.clone());
         // On its own task: a client that leaves half-way leaves no stored message without a running turn.
-        let begun = self.tasks.spawn(async move { app.begin(&caller, &message, &text, model, place).await });
+        let begun = self.tasks.spawn(async move { app.begin(&caller, &message, checked, place).await });
         begun.await.map_err(|error| AppError::Internal(format!("beginning a turn: {error}")))?
     }
 
@@ -65,12 +69,13 @@ impl App {
         self.turns.take_place().map(drop)
     }
 
-    fn checked(&self, message: &SendMessage) -> Result<(MessageText, String), AppError> {
+    fn checked(&self, message: &SendMessage) -> Result<Checked, AppError> {
         if self.is_shutting_down() {
             return Err(AppError::ShuttingDown);
         }
         let text = MessageText::parse(message.text.clone(), self.settings.chat.message_max_chars)?;
-        Ok((text, self.allowed_model(message.model.as_deref())?))
+        let attachments = Attachments::parse(message.attachments.clone())?;
+        Ok(Checked { text, attachments, model: self.allowed_model(message.model.as_deref())? })
     }
 
     /// The turn that the message's key has begun already, if it has.
@@ -88,11 +93,12 @@ impl App {
         &self,
         caller: &Caller,
         message: &SendMessage,
-        text: &MessageText,
-        model: String,
+        checked: Checked,
         place: OwnedSemaphorePermit,
     ) -> Result<TurnHandle, AppError> {
         let fingerprint = fingerprint(message);
+        let model = self.model_for(caller, message, &checked);
+        let Checked { text, attachments, .. } = checked;
         for _ in 0..DRAWS {
             let now = self.clock.now();
             let new = NewTurn {
@@ -100,6 +106,8 @@ impl App {
                 conversation_id: message.conversation_id,
                 new_conversation_id: ConversationId::random(&mut rand::rng()),
                 text: text.as_str().to_owned(),
+                attachments: attachments.clone(),
+                client_id: message.client_id.clone(),
                 model: model.clone(),
                 idempotency: message.idempotency_key.clone().map(|key| (key, fingerprint.clone())),
                 key_expires_at: now.plus(self.settings.chat.idempotency_ttl),
@@ -117,7 +125,8 @@ impl App {
                     let run = Run {
                         app: self.clone(),
                         live: live.clone(),
-                        text: text.as_str().to_owned(),
+                        text: attachments.beneath(text.as_str()),
+                        preferences: caller.account().preferences.clone(),
                         stream: message.stream,
                         on_failure: message.on_failure,
                         began: now,
@@ -131,8 +140,17 @@ impl App {
         Err(AppError::Internal("no free conversation id was drawn".to_owned()))
     }
 
+    /// The model that shall answer: the one that the message names, else the one that its sender prefers, while that is still offered.
+    fn model_for(&self, caller: &Caller, message: &SendMessage, checked: &Checked) -> String {
+        if message.model.as_deref().is_some_and(|named| !named.trim().is_empty()) {
+            return checked.model.clone();
+        }
+        let preferred = caller.account().preferences.model.as_deref();
+        self.allowed_model(preferred).unwrap_or_else(|_| checked.model.clone())
+    }
+
     /// The model that a message asks for, when its sender may.
-    fn allowed_model(&self, wanted: Option<&str>) -> Result<String, AppError> {
+    pub(in crate::app) fn allowed_model(&self, wanted: Option<&str>) -> Result<String, AppError> {
         let chat = &self.settings.chat;
         match wanted.map(str::trim).filter(|model| !model.is_empty()) {
             None => Ok(chat.model.clone()),
@@ -147,13 +165,22 @@ impl App {
     }
 }
 
+/// What is right with a message, whoever sends it.
+struct Checked {
+    text: MessageText,
+    attachments: Attachments,
+    /// The model that it names, else the settings' own.
+    model: String,
+}
+
 /// What an idempotency key stands for: everything that the request says, each part with its length before it. What the server's settings say
-/// is no part of it: they may change between two tries.
+/// and what its sender prefers is no part of it: they may change between two tries.
 fn fingerprint(message: &SendMessage) -> String {
     let conversation = message.conversation_id.map(|id| id.to_string()).unwrap_or_default();
     let model = message.model.as_deref().map(str::trim).unwrap_or_default();
     let mut hash = Sha256::new();
-    for part in [conversation.as_str(), message.text.as_str(), model] {
+    let parts = [conversation.as_str(), message.text.as_str(), model].into_iter();
+    for part in parts.chain(message.attachments.iter().map(String::as_str)) {
         hash.update((part.len() as u64).to_le_bytes());
         hash.update(part.as_bytes());
     }

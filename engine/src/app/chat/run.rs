@@ -15,9 +15,9 @@ use super::begin::OnFailure;
 use super::follow::Ending;
 use super::live::{LiveTurn, Stop};
 use crate::app::{App, AppError, Noun};
-use crate::domain::{FinishReason, Role, Timestamp, TokenUsage, TurnState, estimate_tokens};
+use crate::domain::{FinishReason, Preferences, Role, Timestamp, TokenUsage, TurnState, estimate_tokens};
 use crate::providers::{Answer, ChatMessage, ChatRequest, Delta, ProviderError};
-use crate::store::{FinishTurn, LedgerEntry, StoreError};
+use crate::store::{ContextMessage, FinishTurn, LedgerEntry, StoreError};
 
 /// The longest thread that is put before a model, in messages, however short they are.
 const CONTEXT_MESSAGES: i64 = 200;
@@ -32,7 +32,9 @@ const STORE_LATER: Duration = Duration::from_secs(10);
 pub(super) struct Run {
     pub(super) app: App,
     pub(super) live: Arc<LiveTurn>,
+    /// The message as the model reads it.
     pub(super) text: String,
+    pub(super) preferences: Preferences,
     pub(super) stream: bool,
     pub(super) on_failure: OnFailure,
     pub(super) began: Timestamp,
@@ -128,7 +130,9 @@ impl Run {
 
     async fn request(&self) -> Result<ChatRequest, AppError> {
         let chat = &self.app.settings.chat;
-        let mut messages = vec![ChatMessage { role: Role::System, content: chat.system_prompt.clone() }];
+        let prefer = &self.preferences;
+        let instructions = prefer.instructions(&chat.system_prompt);
+        let mut messages = vec![ChatMessage { role: Role::System, content: instructions }];
         if self.live.ids.is_first {
             messages.push(ChatMessage { role: Role::User, content: self.text.clone() });
         } else {
@@ -137,13 +141,14 @@ impl Run {
             if thread.is_empty() {
                 return Err(AppError::NotFound(Noun::Conversation));
             }
-            messages.extend(thread.into_iter().map(|m| ChatMessage { role: m.role, content: m.content }));
+            let message = |m: ContextMessage| ChatMessage { role: m.role, content: m.attachments.beneath(&m.content) };
+            messages.extend(thread.into_iter().map(message));
         }
         Ok(ChatRequest {
             model: self.live.model.clone(),
             messages,
-            temperature: Some(chat.temperature),
-            max_tokens: Some(chat.max_tokens),
+            temperature: Some(prefer.temperature.unwrap_or(chat.temperature)),
+            max_tokens: Some(prefer.max_tokens.unwrap_or(chat.max_tokens)),
             stream: self.stream,
         })
     }

@@ -42,6 +42,8 @@ impl ChatRequest {
         Ok(SendMessage {
             conversation_id,
             text: self.message,
+            attachments: Vec::new(),
+            client_id: None,
             model: self.model,
             idempotency_key,
             stream,

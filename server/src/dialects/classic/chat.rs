@@ -7,9 +7,10 @@ use parlor_engine::app::{AppError, Caller, Noun};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::caller::{Guest, caller, known_caller};
+use super::caller::GUESTS;
 use super::{Error, Json};
 use crate::kit::fastapi::{ErrorBody, ValidationErrorBody};
+use crate::kit::guest::Guest;
 use crate::kit::ids::AnyId;
 use crate::kit::{Context, headers};
 
@@ -68,6 +69,8 @@ pub async fn send_message(
     let message = SendMessage {
         conversation_id,
         text: body.message,
+        attachments: Vec::new(),
+        client_id: None,
         model: None,
         idempotency_key,
         stream: false,
@@ -82,24 +85,15 @@ pub async fn send_message(
     Ok(axum::Json(ChatResponse { response: ending.content.clone(), conversation_id: turn.conversation_id.get() }))
 }
 
-/// Who sends a message. A guest is made by a first message alone: one that is refused makes nobody.
 async fn sender(
     context: &Context,
     headers: &HeaderMap,
     user_id: Option<&str>,
     message: &SendMessage,
 ) -> Result<Caller, AppError> {
-    let name = match (user_id, message.conversation_id) {
+    match (user_id, message.conversation_id) {
         // A client that knows a conversation need not name its user again.
-        (None, Some(id)) => return caller(context, headers, Guest::OfConversation(id)).await,
-        (name, _) => name.unwrap_or(DEFAULT_USER),
-    };
-    if let Some(known) = known_caller(context, headers, name).await? {
-        return Ok(known);
+        (None, Some(id)) => GUESTS.caller(context, headers, Guest::OfConversation(id)).await,
+        (name, _) => GUESTS.sender(context, headers, name.unwrap_or(DEFAULT_USER), message).await,
     }
-    context.app.check_message(message)?;
-    if message.conversation_id.is_some() {
-        return Err(AppError::NotFound(Noun::Conversation));
-    }
-    caller(context, headers, Guest::Named(name)).await
 }

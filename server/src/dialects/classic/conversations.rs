@@ -8,10 +8,11 @@ use parlor_engine::store::MessageRow;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::caller::{Guest, caller, known_caller, user_id};
+use super::caller::{GUESTS, user_id};
 use super::{Error, Json, PathText};
 use crate::kit::Context;
 use crate::kit::fastapi::{ErrorBody, ValidationErrorBody};
+use crate::kit::guest::Guest;
 use crate::kit::json::FieldError;
 use crate::kit::refusal::Refusal;
 
@@ -107,7 +108,7 @@ pub async fn create_conversation(
     headers: HeaderMap,
     body: Json<ConversationCreate>,
 ) -> Result<axum::Json<ConversationResponse>, Error> {
-    let caller = caller(&context, &headers, Guest::Named(&body.into_inner().user_id)).await?;
+    let caller = GUESTS.caller(&context, &headers, Guest::Named(&body.into_inner().user_id)).await?;
     let conversation = context.app.create_conversation(&caller).await?;
     Ok(axum::Json(ConversationResponse { id: conversation.id.get(), user_id: user_id(&caller) }))
 }
@@ -142,7 +143,7 @@ pub async fn list_conversations(
     headers: HeaderMap,
     name: PathText,
 ) -> Result<axum::Json<Vec<ConversationListItem>>, Error> {
-    let Some(caller) = known_caller(&context, &headers, &name.into_inner()).await? else {
+    let Some(caller) = GUESTS.known_caller(&context, &headers, &name.into_inner()).await? else {
         return Ok(axum::Json(Vec::new()));
     };
     let page = context.app.list_conversations(&caller, 1, LIST_MAX).await?;
@@ -198,14 +199,14 @@ pub async fn delete_conversation(
     id: PathText,
 ) -> Result<axum::Json<Done>, Error> {
     let id = conversation_id(&id.into_inner())?;
-    let caller = caller(&context, &headers, Guest::OfConversation(id)).await?;
+    let caller = GUESTS.caller(&context, &headers, Guest::OfConversation(id)).await?;
     context.app.delete_conversation(&caller, id).await?;
     Ok(axum::Json(Done { message: "Conversation deleted successfully" }))
 }
 
 async fn find(context: &Context, headers: &HeaderMap, id: &str) -> Result<(Caller, ConversationWithMessages), Refusal> {
     let id = conversation_id(id)?;
-    let caller = caller(context, headers, Guest::OfConversation(id)).await?;
+    let caller = GUESTS.caller(context, headers, Guest::OfConversation(id)).await?;
     let found = context.app.read_conversation(&caller, id).await?;
     Ok((caller, found))
 }

@@ -31,6 +31,26 @@ fn setting_up_makes_the_schema_and_shows_it() {
 }
 
 #[test]
+fn the_documents_tables_are_shown_with_exactly_their_columns() {
+    let data = tempfile::tempdir().unwrap();
+    let setup = Setup::new();
+    let made = run(&setup, data.path(), &["db", "setup"]);
+    let shown = run(&setup, data.path(), &["db", "show"]);
+    for text in [out(&made), out(&shown)] {
+        let columns = |name: &str| {
+            let table = text.split("\n\n").find(|table| table.starts_with(&format!("{name} (0 rows)"))).unwrap();
+            let columns = table.lines().skip(1).map(|line| line.split_whitespace().next().unwrap().to_owned());
+            columns.collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(columns("conversation_store"), "ID chat_name conv_id user_id message_count created_at updated_at");
+        assert_eq!(
+            columns("message_store"),
+            "ID role conv_id message_no message_id message elapsed_time Status created_at updated_at"
+        );
+    }
+}
+
+#[test]
 fn an_empty_database_has_nothing_to_show() {
     let data = tempfile::tempdir().unwrap();
     let refused = run(&Setup::new(), data.path(), &["db", "show"]);
