@@ -15,7 +15,7 @@ use tower_http::set_header::SetResponseHeaderLayer;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::dialects::{advanced, classic, native};
+use crate::dialects::{advanced, classic, full_chatbot, mvp, native};
 use crate::kit::json::BodyLimit;
 use crate::kit::{Context, fastapi, request_log};
 use crate::{openapi, root};
@@ -29,8 +29,10 @@ fn routes() -> OpenApiRouter<Context> {
     OpenApiRouter::with_openapi(openapi::frame())
         .merge(root::router())
         .merge(classic::router())
-        .merge(advanced::router())
+        .merge(full_chatbot::router())
         .merge(native::router())
+        .merge(mvp::router())
+        .merge(advanced::router())
 }
 
 /// The whole server.

@@ -2,4 +2,6 @@
 
 pub mod advanced;
 pub mod classic;
+pub mod full_chatbot;
+pub mod mvp;
 pub mod native;

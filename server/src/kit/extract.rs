@@ -80,6 +80,33 @@ async fn read_form<T: DeserializeOwned + ToSchema>(request: Request) -> Result<T
     json::decode(&text).map_err(BadBody::Malformed)
 }
 
+/// A JSON body whose fields may also stand in the query.
+pub struct JsonOrQuery<T, E> {
+    value: T,
+    dialect: PhantomData<E>,
+}
+
+impl<T, E> JsonOrQuery<T, E> {
+    /// What the request says.
+    pub fn into_inner(self) -> T {
+        self.value
+    }
+}
+
+impl<T, E, S> FromRequest<S> for JsonOrQuery<T, E>
+where
+    T: DeserializeOwned + ToSchema,
+    E: From<Refusal> + IntoResponse,
+    S: Send + Sync,
+{
+    type Rejection = E;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, E> {
+        let value = json::read_json_or_query(request).await.map_err(|bad| E::from(bad.into()))?;
+        Ok(Self { value, dialect: PhantomData })
+    }
+}
+
 /// The query's parameters.
 pub struct Query<T, E> {
     value: T,

@@ -130,6 +130,10 @@ fn content_type(request: &Request) -> Option<&str> {
 /// # Errors
 /// Everything that is wrong with it.
 pub async fn read_json<T: DeserializeOwned + ToSchema>(request: Request) -> Result<T, BadBody> {
+    decode(&read_json_bytes(request).await?).map_err(BadBody::Malformed)
+}
+
+async fn read_json_bytes(request: Request) -> Result<Bytes, BadBody> {
     let kind =
         content_type(&request).map(|kind| kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase());
     let is_json = match kind.as_deref() {
@@ -141,7 +145,51 @@ pub async fn read_json<T: DeserializeOwned + ToSchema>(request: Request) -> Resu
         let wrong = FieldError::body("content_type", "Content-Type must be application/json");
         return Err(BadBody::Malformed(vec![wrong]));
     }
-    decode(&bytes).map_err(BadBody::Malformed)
+    Ok(bytes)
+}
+
+/// Reads a JSON body whose fields may also stand in the query; the body's win. A request without a body says everything there.
+///
+/// # Errors
+/// Everything that is wrong with it, told of the query where there is no body.
+pub async fn read_json_or_query<T: DeserializeOwned + ToSchema>(request: Request) -> Result<T, BadBody> {
+    let mut fields = query_fields::<T>(request.uri().query().unwrap_or_default());
+    let bytes = read_json_bytes(request).await?;
+    if fields.is_empty() {
+        return decode(&bytes).map_err(BadBody::Malformed);
+    }
+    let has_body = !bytes.is_empty();
+    if has_body {
+        let Ok(Value::Object(body)) = serde_json::from_slice(&bytes) else {
+            return decode(&bytes).map_err(BadBody::Malformed);
+        };
+        fields.extend(body);
+    }
+    let merged = serde_json::to_vec(&fields).unwrap_or_default();
+    decode(&merged).map_err(|mut faults| {
+        if !has_body {
+            faults.iter_mut().filter_map(|fault| fault.loc.first_mut()).for_each(|place| *place = "query".into());
+        }
+        BadBody::Malformed(faults)
+    })
+}
+
+/// The query's parameters; a number where the schema has an integer and one is written.
+fn query_fields<T: ToSchema>(query: &str) -> serde_json::Map<String, Value> {
+    let RefOr::T(Schema::Object(schema)) = T::schema() else { return serde_json::Map::new() };
+    let is_integer = |name: &str| match schema.properties.get(name) {
+        Some(RefOr::T(Schema::Object(property))) => property.schema_type == SchemaType::Type(Type::Integer),
+        _ => false,
+    };
+    let known =
+        url::form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| schema.properties.contains_key(&**name));
+    known
+        .map(|(name, text)| {
+            let number = is_integer(&name).then(|| text.parse::<i64>().ok()).flatten();
+            let value = number.map_or_else(|| Value::from(text.into_owned()), Value::from);
+            (name.into_owned(), value)
+        })
+        .collect()
 }
 
 /// Decodes JSON. Only when that fails is the body looked at again, against the published schema, to tell all that is wrong.
@@ -296,6 +344,13 @@ mod tests {
         let told = decode::<Message>(br#"{"message":"a","count":1,"conversation_id":{"a":1}}"#).unwrap_err();
         assert_eq!(told[0].loc, [Value::from("body"), "conversation_id".into()]);
         assert!(told[0].msg.contains("integer or a string of digits"), "{}", told[0].msg);
+    }
+
+    #[test]
+    fn a_query_says_numbers_where_the_schema_has_them() {
+        let fields = query_fields::<Message>("message=5&count=5&note=&more=1&count%20=2");
+        assert_eq!(Value::from(fields), serde_json::json!({"message": "5", "count": 5, "note": ""}));
+        assert_eq!(query_fields::<Message>("count=five")["count"], "five");
     }
 
     #[test]

@@ -2,5 +2,7 @@
 
 mod advanced;
 mod classic;
+mod full_chatbot;
+mod mvp;
 mod python;
 mod shell;

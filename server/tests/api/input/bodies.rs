@@ -80,7 +80,8 @@ async fn an_empty_object_lacks_every_field_at_once() {
     for (path, with_token) in JSON_CALLS {
         let refused = bench.assert_refused(path, bench.raw(path, with_token, "{}"), 422).await;
         let expected = match path {
-            "/api/auth/register" | "/api/auth/login" | "/api/v1/auth/login" => 2,
+            "/chat-message" => 4,
+            "/api/auth/register" | "/api/auth/login" | "/api/v1/auth/login" | "/auth/signup" | "/auth/login" => 2,
             _ => 1,
         };
         assert_eq!(kinds(&refused), vec!["missing"; expected], "{path}");

@@ -3,4 +3,4 @@
 mod bodies;
 mod messages;
 mod paths;
-mod table;
+pub mod table;

@@ -13,7 +13,7 @@ pub const SECRET_TEXT: &str = "xyzzy-what-a-person-says";
 pub const MESSAGE_CALLS: [(&str, bool); 3] = [("/chat", false), ("/api/chat", true), ("/api/chat/stream", true)];
 
 /// The calls that take a JSON body.
-pub const JSON_CALLS: [(&str, bool); 10] = [
+pub const JSON_CALLS: [(&str, bool); 14] = [
     ("/chat", false),
     ("/conversations", false),
     ("/api/chat", true),
@@ -24,6 +24,10 @@ pub const JSON_CALLS: [(&str, bool); 10] = [
     ("/api/v1/auth/login", false),
     ("/api/v1/auth/refresh", false),
     ("/api/v1/auth/logout", false),
+    ("/chat-message", false),
+    ("/auth/signup", false),
+    ("/auth/login", false),
+    ("/chat/send", true),
 ];
 
 /// A server to send wrong things to.

@@ -1,0 +1,42 @@
+//! How this dialect refuses.
+
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use parlor_engine::app::AppError;
+
+use crate::kit::fastapi;
+use crate::kit::refusal::Refusal;
+
+/// A refusal in this dialect's words.
+#[derive(Debug)]
+pub struct Error(Refusal);
+
+impl<T: Into<Refusal>> From<T> for Error {
+    fn from(refusal: T) -> Self {
+        Self(refusal.into())
+    }
+}
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        fastapi::refuse(&self.0, tell)
+    }
+}
+
+fn tell(error: &AppError) -> (StatusCode, String) {
+    let status = match error {
+        AppError::Unauthenticated(_) => StatusCode::UNAUTHORIZED,
+        AppError::Forbidden(_) => StatusCode::FORBIDDEN,
+        AppError::NotFound(_) => StatusCode::NOT_FOUND,
+        AppError::Invalid(_) => StatusCode::BAD_REQUEST,
+        AppError::Conflict(_) => StatusCode::CONFLICT,
+        AppError::KeyReused => StatusCode::UNPROCESSABLE_ENTITY,
+        AppError::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
+        AppError::ProviderDown { .. } | AppError::Overloaded | AppError::ShuttingDown => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
+        AppError::ProviderTimeout => StatusCode::GATEWAY_TIMEOUT,
+        AppError::Internal(_) => return (StatusCode::INTERNAL_SERVER_ERROR, "Internal server error".to_owned()),
+    };
+    (status, error.to_string())
+}
