@@ -23,6 +23,8 @@ pub struct ProviderSettings {
     pub connect_timeout: Duration,
     /// How long a provider may think before the answer begins.
     pub first_token_timeout: Duration,
+    /// How long an answer that is asked for in one piece may take to come.
+    pub whole_timeout: Duration,
     /// How long an answer may pause once begun.
     pub idle_timeout: Duration,
     /// How long one answer may take in all.
@@ -93,6 +95,7 @@ impl ProviderSettings {
             endpoint: reader.opt_text("providers.endpoint"),
             connect_timeout: reader.duration("providers.connect_timeout_seconds"),
             first_token_timeout: reader.duration("providers.first_token_timeout_seconds"),
+            whole_timeout: reader.duration("providers.whole_timeout_seconds"),
             idle_timeout: reader.duration("providers.idle_timeout_seconds"),
             total_timeout: reader.duration("providers.total_timeout_seconds"),
             max_retries: reader.integer("providers.max_retries"),

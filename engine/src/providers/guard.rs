@@ -21,6 +21,8 @@ const MAX_ANSWER: usize = 8 * 1024 * 1024;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
     pub(super) first_token: Duration,
+    /// For an answer that comes whole, of which nothing is heard before it is there.
+    pub(super) whole: Duration,
     pub(super) idle: Duration,
     /// When the whole call is over, its retries included.
     pub(super) total_until: Instant,

@@ -19,6 +19,7 @@ pub struct Providers {
     clock: Arc<dyn RetryClock>,
     default_model: String,
     first_token_timeout: Duration,
+    whole_timeout: Duration,
     idle_timeout: Duration,
     total_timeout: Duration,
     max_retries: u32,
@@ -59,6 +60,7 @@ impl Providers {
             clock: Arc::clone(&clock),
             default_model: default_model.to_owned(),
             first_token_timeout: settings.first_token_timeout,
+            whole_timeout: settings.whole_timeout,
             idle_timeout: settings.idle_timeout,
             total_timeout: settings.total_timeout,
             max_retries: settings.max_retries,
@@ -87,6 +89,7 @@ impl Providers {
     pub async fn chat(&self, request: ChatRequest) -> Result<Answer, ProviderError> {
         let limits = Limits {
             first_token: self.first_token_timeout,
+            whole: self.whole_timeout,
             idle: self.idle_timeout,
             total_until: Instant::now() + self.total_timeout,
         };

@@ -76,11 +76,8 @@ impl Target {
             return Err(ProviderError::BreakerOpen);
         };
         metrics::counter!("parlor_provider_requests_total", "provider" => self.provider.name().to_owned()).increment(1);
-        let deadline = if request.stream && self.provider.streams() {
-            limits.total_until.min(Instant::now() + limits.first_token)
-        } else {
-            limits.total_until
-        };
+        let patience = if request.stream && self.provider.streams() { limits.first_token } else { limits.whole };
+        let deadline = limits.total_until.min(Instant::now() + patience);
         let opening = tokio::time::timeout_at(deadline, open(self.provider.as_ref(), request));
         let outcome = opening.await.unwrap_or_else(|_| {
             let late = deadline == limits.total_until;

@@ -32,6 +32,7 @@ pub fn settings() -> ProviderSettings {
         endpoint: None,
         connect_timeout: limit,
         first_token_timeout: limit,
+        whole_timeout: limit,
         idle_timeout: limit,
         total_timeout: limit * 3,
         max_retries: 2,

@@ -55,3 +55,13 @@ async fn a_whole_answer_may_take_longer_than_a_first_word() {
     let whole = ChatRequest { stream: false, ..request("mock-3tok-50ttft") };
     assert_eq!(ask(&fixture.providers, whole).await.error, None);
 }
+
+#[tokio::test]
+async fn a_whole_answer_that_does_not_come_is_asked_for_again() {
+    let limits = ProviderSettings { whole_timeout: SHORT, max_retries: 1, ..settings() };
+    let fixture = Fixture::with(limits).await;
+    let whole = ChatRequest { stream: false, ..request("mock-hang") };
+    let error = ask(&fixture.providers, whole).await.error;
+    assert_eq!(error, Some(ProviderError::Timeout(TimeoutPhase::FirstToken)));
+    assert_eq!(fixture.fake.chat_calls(), 2);
+}

@@ -136,11 +136,12 @@ pub async fn read_json<T: DeserializeOwned + ToSchema>(request: Request) -> Resu
 async fn read_json_bytes(request: Request) -> Result<Bytes, BadBody> {
     let kind =
         content_type(&request).map(|kind| kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase());
+    let from_page = request.headers().contains_key(header::ORIGIN);
+    let bytes = read_body(request).await?;
     let is_json = match kind.as_deref() {
         Some(kind) => kind == "application/json" || kind.ends_with("+json"),
-        None => !request.headers().contains_key(header::ORIGIN),
+        None => bytes.is_empty() || !from_page,
     };
-    let bytes = read_body(request).await?;
     if !is_json {
         let wrong = FieldError::body("content_type", "Content-Type must be application/json");
         return Err(BadBody::Malformed(vec![wrong]));

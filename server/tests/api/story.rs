@@ -92,9 +92,10 @@ async fn one_conversation_goes_through_every_dialect() {
     }
     assert_eq!(send(server.get("/api/history").bearer_auth(&token)).await.expect(200)["total"], 0);
     let mut left = rows::rows(&server);
-    // What stays: the account with its session, and the bill.
+    // What stays: the account with its session, the bill, and the key that keeps the message from being sent again.
     assert_eq!((left.remove("accounts"), left.remove("usage_ledger")), (Some(1), Some(5)));
     assert!(left.remove("refresh_tokens") >= Some(1));
+    assert_eq!(left.remove("idempotency_keys"), Some(1));
     for (table, count) in left {
         assert_eq!(Some(&count), empty.get(&table), "{table}");
     }

@@ -134,14 +134,20 @@ impl TurnHandle {
         }
     }
 
-    /// The events after number `after`; 0 for all of them.
+    /// The events after number `after`; 0 for all of them. A reader that has more than was stored, since the server was stopped between two
+    /// checkpoints, still hears that the turn has ended.
     #[must_use]
     pub fn follow(&self, after: u64) -> Follower {
-        let newest = match &self.source {
-            Source::Live(live) => Some(live.subscribe()),
-            Source::Stored(_) => None,
+        let next = after.saturating_add(1);
+        let (newest, overtaken) = match &self.source {
+            Source::Live(live) => (Some(live.subscribe()), None),
+            Source::Stored(stored) => {
+                let last = stored.answer.len() + 2;
+                let has_more = after >= last && stored.ending.state == TurnState::Interrupted;
+                (None, has_more.then(|| Arc::clone(&stored.ending)))
+            }
         };
-        Follower { source: self.source.clone(), newest, next: after.saturating_add(1) }
+        Follower { source: self.source.clone(), newest, next, overtaken }
     }
 
     /// Stops the answer that is being written; what was said is kept and billed. An ended turn stays as it is.
@@ -173,11 +179,16 @@ pub struct Follower {
     source: Source,
     newest: Option<watch::Receiver<u64>>,
     next: u64,
+    /// The end of a turn of which the reader has more than is stored.
+    overtaken: Option<Arc<Ending>>,
 }
 
 impl Follower {
     /// The next event and its number; `None` after the last. Safe to drop half-way: nothing is skipped then.
     pub async fn next(&mut self) -> Option<(u64, Event)> {
+        if let Some(ending) = self.overtaken.take() {
+            return Some((self.next, Event::End(ending)));
+        }
         loop {
             if let Some(event) = self.ready()? {
                 self.next += 1;
