@@ -14,7 +14,7 @@ pub fn frame() -> OpenApi {
         ))
         .license(Some(LicenseBuilder::new().name("MIT OR Apache-2.0").build()))
         .build();
-    let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build();
+    let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT or API key").build();
     let components =
         utoipa::openapi::ComponentsBuilder::new().security_scheme("bearer", SecurityScheme::Http(bearer)).build();
     OpenApiBuilder::new().info(info).components(Some(components)).build()

@@ -10,7 +10,8 @@ use super::error::Limited;
 use super::passwords::Verdict;
 use super::{App, AppError, Caller, Noun, tokens};
 use crate::domain::{
-    Account, AccountRole, ConversationId, Email, GuestKey, GuestRealm, Invalid, NewPassword, PASSWORD_MAX, Username,
+    Account, AccountRole, ConversationId, Email, GuestKey, GuestRealm, Invalid, NewPassword, PASSWORD_MAX, PersonName,
+    Profile, Username,
 };
 use crate::store::{NewAccount, NewRefreshToken, StoreError};
 
@@ -25,6 +26,15 @@ pub struct Registration {
     pub username: Option<String>,
     /// 8 to 128 characters.
     pub password: SecretString,
+}
+
+/// What a person may be called.
+#[derive(Debug, Clone, Default)]
+pub struct PersonNames {
+    /// First name.
+    pub first_name: Option<String>,
+    /// Last name.
+    pub last_name: Option<String>,
 }
 
 /// What signing in takes.
@@ -55,7 +65,21 @@ impl App {
     /// # Errors
     /// [`AppError::Invalid`], or [`AppError::Conflict`] when the address or the name is taken.
     pub async fn register(&self, registration: Registration) -> Result<Account, AppError> {
-        self.make_account(registration, AccountRole::User).await
+        Ok(self.register_with_names(registration, PersonNames::default()).await?.0)
+    }
+
+    /// As [`App::register`], for a person who also says what they are called.
+    ///
+    /// # Errors
+    /// As [`App::register`].
+    pub async fn register_with_names(
+        &self,
+        registration: Registration,
+        names: PersonNames,
+    ) -> Result<(Account, Profile), AppError> {
+        let account = self.make_account(registration, names, AccountRole::User).await?;
+        let profile = self.db.profile_of_owner(account.id).await?.unwrap_or_default();
+        Ok((account, profile))
     }
 
     /// Makes an admin: for the command line and the first start, never for a request.
@@ -63,7 +87,7 @@ impl App {
     /// # Errors
     /// As [`App::register`].
     pub async fn create_admin(&self, registration: Registration) -> Result<Account, AppError> {
-        self.make_account(registration, AccountRole::Admin).await
+        self.make_account(registration, PersonNames::default(), AccountRole::Admin).await
     }
 
     /// Makes the admin that the settings name, when no account exists yet.
@@ -83,7 +107,15 @@ impl App {
         self.create_admin(registration).await.map(Some)
     }
 
-    async fn make_account(&self, registration: Registration, role: AccountRole) -> Result<Account, AppError> {
+    async fn make_account(
+        &self,
+        registration: Registration,
+        names: PersonNames,
+        role: AccountRole,
+    ) -> Result<Account, AppError> {
+        let name = |field, name: Option<String>| name.map(|name| PersonName::parse(field, &name)).transpose();
+        let first_name = name("first_name", names.first_name)?;
+        let last_name = name("last_name", names.last_name)?;
         let email = registration.email.as_deref().map(Email::parse).transpose()?;
         let username = registration.username.as_deref().map(Username::parse).transpose()?;
         if email.is_none() && username.is_none() {
@@ -92,7 +124,7 @@ impl App {
         let email_key = email.as_ref().map(|email| email.key().to_owned());
         let password = NewPassword::parse(registration.password.expose_secret())?;
         let password_hash = self.passwords.hash(password.expose().to_vec()).await?;
-        let new = NewAccount { role, email, username, password_hash };
+        let new = NewAccount { role, email, username, first_name, last_name, password_hash };
         match self.db.insert_account(new, self.clock.now()).await {
             Err(StoreError::Duplicate) => {
                 let taken = match email_key {
@@ -158,7 +190,7 @@ impl App {
         Ok(())
     }
 
-    async fn open_session(&self, account: Account, family: String) -> Result<Session, AppError> {
+    pub(super) async fn open_session(&self, account: Account, family: String) -> Result<Session, AppError> {
         let now = self.clock.now();
         let (refresh_token, token_hash) = tokens::new_refresh_token();
         let expires_at = now.plus(self.settings.security.refresh_token_ttl);
@@ -229,12 +261,15 @@ impl App {
         Ok(())
     }
 
-    /// Tells who calls with that bearer token. The account is looked at every time: what has changed bites at once.
+    /// Tells who calls with that bearer token: an access token, or an API key, whose scopes the caller then has. The account is looked at every time: what has changed bites at once.
     ///
     /// # Errors
     /// [`AppError::Unauthenticated`].
     pub async fn authenticate(&self, bearer: &str) -> Result<Caller, AppError> {
         const REFUSED: AppError = AppError::Unauthenticated("Could not validate credentials");
+        if tokens::is_api_key(bearer) {
+            return self.holder_of_api_key(bearer).await?.ok_or(REFUSED);
+        }
         let token = self.tokens.read(bearer, self.clock.now()).ok_or(REFUSED)?;
         let account = self.db.account_by_id(token.account_id).await?.ok_or(REFUSED)?.account;
         if !account.is_active || account.token_version != token.token_version {
@@ -299,7 +334,7 @@ fn address_counter(address: IpAddr) -> String {
     format!("login/address/{}", network_of(address))
 }
 
-fn new_family() -> String {
+pub(super) fn new_family() -> String {
     let bytes: [u8; 16] = rand::rng().random();
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,19 +1,30 @@
 //! Who calls: the first argument of everything that concerns a person's data.
 
-use crate::domain::{Account, AccountId, AccountRole};
+use super::AppError;
+use crate::domain::{Account, AccountId, AccountRole, Scope, Scopes};
 
 /// The account behind a request.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Caller {
     account: Account,
+    /// What the API key allows; `None`: no key stands between the caller and the account.
+    scopes: Option<Scopes>,
 }
 
 impl Caller {
     pub(super) const fn new(account: Account) -> Self {
-        Self { account }
+        Self { account, scopes: None }
     }
 
-    /// The account.
+    /// A program that holds a key of that account. Without the scope `admin` it is an ordinary user, whatever its owner is.
+    pub(super) fn with_key(mut account: Account, scopes: Scopes) -> Self {
+        if !scopes.allow(Scope::Admin) {
+            account.role = account.role.min(AccountRole::User);
+        }
+        Self { account, scopes: Some(scopes) }
+    }
+
+    /// The account, with the role that the caller has.
     #[must_use]
     pub const fn account(&self) -> &Account {
         &self.account
@@ -29,5 +40,27 @@ impl Caller {
     #[must_use]
     pub const fn role(&self) -> AccountRole {
         self.account.role
+    }
+
+    /// Refuses an API key that lacks `scope`.
+    ///
+    /// # Errors
+    /// [`AppError::Forbidden`].
+    pub const fn allow(&self, scope: Scope) -> Result<(), AppError> {
+        match self.scopes {
+            Some(scopes) if !scopes.allow(scope) => Err(AppError::Forbidden(match scope {
+                Scope::Read => "This API key lacks the scope read",
+                Scope::Chat => "This API key lacks the scope chat",
+                Scope::Account => "This API key lacks the scope account",
+                Scope::Admin => "This API key lacks the scope admin",
+            })),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether it may hand out `scopes`: nobody gives more than they have.
+    #[must_use]
+    pub(super) fn may_give(&self, scopes: Scopes) -> bool {
+        self.scopes.is_none_or(|own| own.cover(scopes))
     }
 }

@@ -1,7 +1,7 @@
 //! Conversations: making, listing, reading and deleting one's own.
 
 use super::{App, AppError, Caller, Noun};
-use crate::domain::{Conversation, ConversationId};
+use crate::domain::{Conversation, ConversationId, Scope};
 use crate::store::{MessageRow, StoreError};
 
 /// Messages that one reading returns at most.
@@ -31,8 +31,9 @@ impl App {
     /// Begins an empty conversation.
     ///
     /// # Errors
-    /// Only ours.
+    /// [`AppError::Forbidden`] for an API key without the scope.
     pub async fn create_conversation(&self, caller: &Caller) -> Result<Conversation, AppError> {
+        caller.allow(Scope::Chat)?;
         for _ in 0..DRAWS {
             let id = ConversationId::random(&mut rand::rng());
             let now = self.clock.now();
@@ -58,13 +59,14 @@ impl App {
     /// The caller's conversations, newest first: page `page` (from 1) of `per_page` (1 to 1000).
     ///
     /// # Errors
-    /// Only ours.
+    /// [`AppError::Forbidden`] for an API key without the scope.
     pub async fn list_conversations(
         &self,
         caller: &Caller,
         page: u32,
         per_page: u32,
     ) -> Result<ConversationPage, AppError> {
+        caller.allow(Scope::Read)?;
         let limit = i64::from(per_page.clamp(1, 1000));
         let offset = i64::from(page.max(1) - 1) * limit;
         let (items, total) = self.db.conversations_of_owner(caller.id(), limit, offset).await?;
@@ -74,12 +76,13 @@ impl App {
     /// One conversation of the caller's with its messages: the newest ten thousand, or what fits in 16 MiB.
     ///
     /// # Errors
-    /// [`AppError::NotFound`].
+    /// [`AppError::NotFound`], and [`AppError::Forbidden`] for an API key without the scope.
     pub async fn read_conversation(
         &self,
         caller: &Caller,
         id: ConversationId,
     ) -> Result<ConversationWithMessages, AppError> {
+        caller.allow(Scope::Read)?;
         let found = self.db.conversation_and_messages_of_owner(id, caller.id(), MESSAGES_AT_MOST).await?;
         let (conversation, messages) = found.ok_or(AppError::NotFound(Noun::Conversation))?;
         Ok(ConversationWithMessages { conversation, messages })
@@ -88,8 +91,9 @@ impl App {
     /// Deletes one conversation of the caller's with all its messages; a turn that runs in it is stopped.
     ///
     /// # Errors
-    /// [`AppError::NotFound`].
+    /// [`AppError::NotFound`], and [`AppError::Forbidden`] for an API key without the scope.
     pub async fn delete_conversation(&self, caller: &Caller, id: ConversationId) -> Result<(), AppError> {
+        caller.allow(Scope::Chat)?;
         if !self.db.delete_conversation_of_owner(id, caller.id()).await? {
             return Err(AppError::NotFound(Noun::Conversation));
         }

@@ -52,17 +52,23 @@ pub enum AppError {
 /// What was looked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Noun {
+    /// An API key.
+    ApiKey,
     /// A conversation.
     Conversation,
     /// A message.
     Message,
+    /// A session.
+    Session,
 }
 
 impl std::fmt::Display for Noun {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
+            Self::ApiKey => "API key",
             Self::Conversation => "Conversation",
             Self::Message => "Message",
+            Self::Session => "Session",
         })
     }
 }

@@ -1,6 +1,7 @@
 //! What Parlor does: one rule in one place, whichever surface asks. The first argument says who calls.
 
 mod accounts;
+mod api_keys;
 mod caller;
 pub mod chat;
 mod conversations;
@@ -9,6 +10,8 @@ mod health;
 mod jwt_crypto;
 mod passwords;
 mod preferences;
+mod profiles;
+mod sessions;
 mod tokens;
 
 use std::sync::Arc;
@@ -17,12 +20,14 @@ use std::time::Duration;
 
 use tokio_util::task::TaskTracker;
 
-pub use accounts::{Login, Registration, Session};
+pub use accounts::{Login, PersonNames, Registration, Session};
+pub use api_keys::{ApiKeyRequest, IssuedApiKey};
 pub use caller::Caller;
 pub use conversations::{ConversationPage, ConversationWithMessages};
 pub use error::{AppError, Limited, Noun};
 pub use health::{Check, Health};
 pub use preferences::Unnamed;
+pub use profiles::{ProfileRequest, Usage};
 
 use crate::config::Settings;
 use crate::domain::Clock;

@@ -94,10 +94,32 @@ impl Tokens {
 
 /// A fresh refresh token and its hash: 256 random bits.
 pub(crate) fn new_refresh_token() -> (String, String) {
-    let bytes: [u8; 32] = rand::rng().random();
-    let token = format!("rt-{}", URL_SAFE_NO_PAD.encode(bytes));
+    let token = format!("rt-{}", random_text());
     let hash = hash_of(&token);
     (token, hash)
+}
+
+/// What API keys begin with.
+const API_KEY_MARK: &str = "pk-";
+/// Characters of an API key that are shown, so that its owner knows it again; the other 35 stay secret.
+const API_KEY_SHOWN: usize = 11;
+
+/// Whether a bearer token is an API key rather than a JWT.
+pub(crate) fn is_api_key(bearer: &str) -> bool {
+    bearer.starts_with(API_KEY_MARK)
+}
+
+/// A fresh API key, its hash, and the part of it that may be shown: 256 random bits.
+pub(crate) fn new_api_key() -> (String, String, String) {
+    let key = format!("{API_KEY_MARK}{}", random_text());
+    let (hash, prefix) = (hash_of(&key), key.chars().take(API_KEY_SHOWN).collect());
+    (key, hash, prefix)
+}
+
+/// 256 random bits, as text that needs no escaping in a URL.
+pub(crate) fn random_text() -> String {
+    let bytes: [u8; 32] = rand::rng().random();
+    URL_SAFE_NO_PAD.encode(bytes)
 }
 
 /// The SHA-256 of a random token, in hex; such a token needs no slow hash.

@@ -61,6 +61,10 @@ id!(
     AccountId, "user_id"
 );
 id!(
+    /// An API key: counts up.
+    ApiKeyId, "id"
+);
+id!(
     /// A conversation: random, so that it can neither be guessed nor counted.
     ConversationId, "conversation_id"
 );

@@ -2,22 +2,26 @@
 
 mod accounts;
 mod attachments;
+mod api_keys;
 mod clock;
 mod conversations;
 mod ids;
 mod invalid;
 mod messages;
 mod preferences;
+mod profiles;
 mod turns;
 
 pub use accounts::{
     Account, AccountRole, Email, GuestKey, GuestRealm, NewPassword, PASSWORD_MAX, PASSWORD_MIN, Username,
 };
 pub use attachments::Attachments;
+pub use api_keys::{ApiKey, ApiKeyName, Scope, Scopes};
 pub use clock::{Clock, Timestamp};
 pub use conversations::{Conversation, PREVIEW_CHARS, TITLE_CHARS, preview_of, title_of};
-pub use ids::{AccountId, ConversationId, ID_LIMIT, MessageId, TurnId};
+pub use ids::{AccountId, ApiKeyId, ConversationId, ID_LIMIT, MessageId, TurnId};
 pub use invalid::Invalid;
 pub use messages::{Message, MessageText, Role, estimate_tokens};
 pub use preferences::{Change, Preferences, PreferencesChange};
+pub use profiles::{Consent, NewConsent, PersonName, Profile};
 pub use turns::{FinishReason, IdempotencyKey, TokenUsage, TurnState};

@@ -1,7 +1,7 @@
 //! Accounts.
 
 use super::{Db, Row, StoreError, Tx, tx::params};
-use crate::domain::{Account, AccountId, AccountRole, Email, GuestKey, GuestRealm, Preferences, Timestamp, Username};
+use crate::domain::{Account, AccountId, AccountRole, Email, GuestKey, GuestRealm, PersonName, Preferences, Timestamp, Username};
 
 /// What [`read_account`] reads.
 macro_rules! select_account {
@@ -32,6 +32,10 @@ pub struct NewAccount {
     pub email: Option<Email>,
     /// Its name, unique whatever its case.
     pub username: Option<Username>,
+    /// First name.
+    pub first_name: Option<PersonName>,
+    /// Last name.
+    pub last_name: Option<PersonName>,
     /// The password's hash.
     pub password_hash: String,
 }
@@ -74,14 +78,16 @@ impl Db {
                 let username = new.username.as_ref();
                 let id = tx
                     .insert(
-                        "INSERT INTO accounts (role, email, email_key, username, username_key, password_hash, created_at, updated_at) \
-                         VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                        "INSERT INTO accounts (role, email, email_key, username, username_key, first_name, last_name, password_hash, \
+                         created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                         params![
                             new.role.as_str(),
                             email.map(Email::as_str),
                             email.map(Email::key),
                             username.map(Username::as_str),
                             username.map(Username::key),
+                            new.first_name.as_ref().map(PersonName::as_str),
+                            new.last_name.as_ref().map(PersonName::as_str),
                             &new.password_hash,
                             now.micros(),
                             now.micros(),
@@ -226,7 +232,7 @@ impl Db {
     }
 }
 
-async fn account_by_id(tx: &mut Tx<'_>, id: i64) -> Result<Option<AccountRecord>, StoreError> {
+pub(super) async fn account_by_id(tx: &mut Tx<'_>, id: i64) -> Result<Option<AccountRecord>, StoreError> {
     tx.fetch_optional(select_account!("id = ?"), params![id], read_account).await
 }
 

@@ -14,6 +14,7 @@ struct Migration {
 const MIGRATIONS: &[Migration] = &[
     Migration { version: 1, name: "foundation", sql: include_str!("migrations/0001_foundation.sql") },
     Migration { version: 2, name: "seeds", sql: include_str!("migrations/0002_seeds.sql") },
+    Migration { version: 3, name: "accounts", sql: include_str!("migrations/0003_accounts.sql") },
 ];
 
 const TABLE: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (\

@@ -4,29 +4,38 @@
 //! database stands in `dialect.rs` alone.
 
 mod accounts;
+mod api_keys;
+mod consents;
 mod conversations;
 mod dialect;
 mod error;
 mod inspect;
 mod messages;
 mod migrations;
+mod profiles;
 mod refresh_tokens;
+mod sessions;
 mod sqlite;
 mod turns;
 mod tx;
+mod usage;
 
 use futures_util::future::BoxFuture;
 
 use crate::config::{DatabaseSettings, DatabaseUrl};
 
 pub use accounts::{AccountRecord, NewAccount};
+pub use api_keys::{ApiKeyRecord, NewApiKey};
 pub use error::StoreError;
 pub use inspect::{ColumnInfo, TableInfo};
 pub use messages::{ContextMessage, MessageRow};
 pub use migrations::MigrationState;
+pub use profiles::ProfileChange;
 pub use refresh_tokens::{NewRefreshToken, RefreshTokenRecord};
+pub use sessions::SessionRecord;
 pub use turns::{Begun, FinishTurn, LedgerEntry, NewTurn, Opened, OrphanTurn, TurnRecord};
 pub use tx::{Column, Param, Row, Tx};
+pub use usage::UsageRow;
 
 use sqlite::Sqlite;
 

@@ -116,6 +116,8 @@ pub fn new_account(email: &str) -> NewAccount {
         role: AccountRole::User,
         email: Some(Email::parse(email).unwrap()),
         username: None,
+        first_name: None,
+        last_name: None,
         password_hash: "hash".to_owned(),
     }
 }

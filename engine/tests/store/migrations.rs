@@ -16,7 +16,7 @@ async fn a_schema_that_is_there_is_left_alone(fixture: Fixture) {
     let states = fixture.db.migrate(at(5)).await.unwrap();
     assert!(!states.is_empty() && states.iter().all(|state| !state.applied_now));
     let versions: Vec<_> = states.iter().map(|state| state.version).collect();
-    assert_eq!(versions, (1..=i64::try_from(versions.len()).unwrap()).collect::<Vec<_>>());
+    assert!(versions.is_sorted_by(|one, next| one < next), "{versions:?}");
     assert_eq!(fixture.value::<i64>("SELECT COUNT(*) FROM accounts").await, 1);
     assert_eq!(fixture.value::<i64>("SELECT MAX(applied_at) FROM schema_migrations").await, 0);
 }

@@ -36,12 +36,12 @@ pub fn of_websocket(headers: &HeaderMap, query_token: Option<String>) -> (Option
         .map(|protocol| protocol.trim().to_owned())
         .filter(|protocol| !protocol.is_empty())
         .collect();
-    // Of a JWT's form, or what follows the word "bearer".
+    // Of a JWT's or an API key's form, or what follows the word "bearer".
     let in_list = offered
         .iter()
         .position(|protocol| protocol.eq_ignore_ascii_case("bearer"))
         .and_then(|at| offered.get(at + 1))
-        .or_else(|| offered.iter().find(|protocol| protocol.matches('.').count() == 2))
+        .or_else(|| offered.iter().find(|protocol| protocol.matches('.').count() == 2 || protocol.starts_with("pk-")))
         .cloned();
     let agreed = offered.iter().find(|protocol| Some(*protocol) != in_list.as_ref()).or(offered.first()).cloned();
     let token = match authorization(headers) {

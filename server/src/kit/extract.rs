@@ -7,6 +7,7 @@ use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::response::IntoResponse;
 use http::request::Parts;
 use parlor_engine::app::{self, AppError};
+use parlor_engine::domain::Scope;
 use serde::de::DeserializeOwned;
 use utoipa::ToSchema;
 
@@ -174,7 +175,8 @@ where
     }
 }
 
-/// The account that calls, by its bearer token.
+/// The account that calls, by its bearer token. An API key needs the scope `read` for what only reads, `chat` for everything else; what
+/// needs more than that asks for it in the application.
 pub struct Caller<E> {
     caller: app::Caller,
     dialect: PhantomData<E>,
@@ -196,6 +198,8 @@ impl<E: From<Refusal> + IntoResponse> FromRequestParts<Context> for Caller<E> {
             return Err(refuse(AppError::Unauthenticated("Not authenticated")));
         };
         let caller = context.app.authenticate(&token).await.map_err(refuse)?;
+        let scope = if parts.method.is_safe() { Scope::Read } else { Scope::Chat };
+        caller.allow(scope).map_err(refuse)?;
         Ok(Self { caller, dialect: PhantomData })
     }
 }

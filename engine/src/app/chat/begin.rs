@@ -7,7 +7,7 @@ use super::follow::TurnHandle;
 use super::run::Run;
 use crate::app::conversations::DRAWS;
 use crate::app::{App, AppError, Caller, Noun};
-use crate::domain::{Attachments, ConversationId, IdempotencyKey, Invalid, MessageText};
+use crate::domain::{Attachments, ConversationId, IdempotencyKey, Invalid, MessageText, Scope};
 use crate::store::{Begun, NewTurn, StoreError};
 
 /// A message to send.
@@ -45,8 +45,9 @@ impl App {
     ///
     /// # Errors
     /// [`AppError::Invalid`], [`AppError::NotFound`] for a conversation that is not the caller's, [`AppError::KeyReused`],
-    /// [`AppError::Overloaded`] and [`AppError::ShuttingDown`].
+    /// [`AppError::Forbidden`] for an API key without the scope, [`AppError::Overloaded`] and [`AppError::ShuttingDown`].
     pub async fn send_message(&self, caller: &Caller, message: SendMessage) -> Result<TurnHandle, AppError> {
+        caller.allow(Scope::Chat)?;
         let checked = self.checked(&message).and_then(|checked| Ok((checked, self.turns.take_place()?)));
         let (checked, place) = match checked {
             Ok(accepted) => accepted,

@@ -161,6 +161,13 @@ impl LiveTurns {
         }
     }
 
+    /// Stops what runs for an account.
+    pub(in crate::app) fn cancel_owner(&self, owner: AccountId) {
+        for live in self.turns().values().filter(|live| live.owner == owner) {
+            live.cancel();
+        }
+    }
+
     /// Stops everything, keeping what was said. Returns how much ran.
     pub(in crate::app) fn interrupt_all(&self) -> usize {
         self.shutdown.cancel();

@@ -4,11 +4,12 @@ use axum::extract::State;
 use axum::response::IntoResponse;
 use http::{HeaderValue, StatusCode, header};
 use parlor_engine::app;
-use parlor_engine::app::Session;
+use parlor_engine::app::{PersonNames, Session};
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::users::UserResponse;
 use super::{Error, FormOrJson, Json, Problem};
 use crate::kit::Context;
 use crate::kit::extract::ClientAddress;
@@ -26,22 +27,12 @@ pub struct RegisterRequest {
     /// 8 to 128 characters.
     #[schema(example = "securepassword123")]
     password: String,
-}
-
-/// An account.
-#[derive(Serialize, ToSchema)]
-#[schema(as = native::UserResponse)]
-pub struct UserResponse {
-    /// Its id.
-    id: i64,
-    /// Its address.
-    email: Option<String>,
-    /// Its name.
-    username: Option<String>,
-    /// What it may do: `user`, `editor` or `admin`.
-    role: &'static str,
-    /// When it was made.
-    created_at: String,
+    /// First name.
+    #[schema(example = "John")]
+    first_name: Option<String>,
+    /// Last name.
+    #[schema(example = "Doe")]
+    last_name: Option<String>,
 }
 
 /// Makes an account.
@@ -54,15 +45,9 @@ pub struct UserResponse {
 pub async fn register(State(context): State<Context>, body: Json<RegisterRequest>) -> Result<impl IntoResponse, Error> {
     let body = body.into_inner();
     let registration = app::Registration { email: body.email, username: body.username, password: body.password.into() };
-    let account = context.app.register(registration).await?;
-    let response = UserResponse {
-        id: account.id.get(),
-        role: account.role.as_str(),
-        created_at: account.created_at.rfc3339(),
-        email: account.email,
-        username: account.username,
-    };
-    Ok((StatusCode::CREATED, axum::Json(response)))
+    let names = PersonNames { first_name: body.first_name, last_name: body.last_name };
+    let (account, profile) = context.app.register_with_names(registration, names).await?;
+    Ok((StatusCode::CREATED, axum::Json(UserResponse::new(&account, profile))))
 }
 
 /// Who signs in.
@@ -93,7 +78,7 @@ pub struct TokenResponse {
 }
 
 /// Tokens are kept by nobody on the way.
-fn tokens(session: &Session) -> impl IntoResponse + use<> {
+pub(super) fn tokens(session: &Session) -> impl IntoResponse + use<> {
     let body = TokenResponse {
         access_token: session.access_token.clone(),
         refresh_token: session.refresh_token.expose_secret().to_owned(),

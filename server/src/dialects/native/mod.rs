@@ -1,8 +1,13 @@
 //! `native`: `/api/v1/…`, where everything new grows.
 
+mod api_keys;
 mod auth;
 mod chat;
+mod consents;
 mod error;
+mod sessions;
+mod usage;
+mod users;
 
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -13,6 +18,7 @@ pub use error::{Error, Problem, problem};
 type Caller = extract::Caller<Error>;
 type Json<T> = extract::JsonBody<T, Error>;
 type FormOrJson<T> = extract::FormOrJson<T, Error>;
+type Query<T> = extract::Query<T, Error>;
 type PathText = extract::PathText<Error>;
 
 /// Its routes.
@@ -22,6 +28,15 @@ pub fn router() -> OpenApiRouter<Context> {
         .routes(routes!(auth::login))
         .routes(routes!(auth::refresh))
         .routes(routes!(auth::logout))
+        .routes(routes!(sessions::list))
+        .routes(routes!(sessions::end))
+        .routes(routes!(sessions::end_all))
+        .routes(routes!(sessions::change_password))
+        .routes(routes!(users::me, users::update, users::delete))
+        .routes(routes!(consents::list, consents::give))
+        .routes(routes!(usage::read))
+        .routes(routes!(api_keys::list, api_keys::create))
+        .routes(routes!(api_keys::delete))
         .routes(routes!(chat::resume_stream))
         .routes(routes!(chat::stop))
 }

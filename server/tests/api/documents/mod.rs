@@ -4,5 +4,6 @@ mod advanced;
 mod classic;
 mod full_chatbot;
 mod mvp;
+mod native;
 mod python;
 mod shell;

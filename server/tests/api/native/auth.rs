@@ -14,7 +14,10 @@ async fn registering_takes_an_address_a_name_or_both() {
     {
         let body = json!({"email": email, "username": username, "password": PASSWORD});
         let made = send(server.post("/api/v1/auth/register", &body)).await.expect(201);
-        assert_fields(&made, &["id", "email", "username", "role", "created_at"]);
+        assert_fields(
+            &made,
+            &["id", "email", "email_verified", "username", "first_name", "last_name", "role", "created_at"],
+        );
         assert_number_id(&made["id"]);
         assert_eq!(
             (&made["email"], &made["username"], &made["role"]),

@@ -1,9 +1,12 @@
 //! `/api/v1/…`
 
+mod api_keys;
 mod auth;
 mod refresh;
 mod resume;
+mod sessions;
 mod stop;
+mod users;
 
 use serde_json::Value;
 
