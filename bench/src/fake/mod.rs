@@ -35,6 +35,7 @@ mod answers;
 mod behaviour;
 mod body;
 mod embedding;
+pub mod smtp;
 mod state;
 mod wire;
 

@@ -77,7 +77,11 @@ impl App {
         registration: Registration,
         names: PersonNames,
     ) -> Result<(Account, Profile), AppError> {
+        if self.settings.security.require_verified_email && registration.email.is_none() {
+            return Err(Invalid::new("email", "an email is required").into());
+        }
         let account = self.make_account(registration, names, AccountRole::User).await?;
+        self.welcome(&account).await;
         let profile = self.db.profile_of_owner(account.id).await?.unwrap_or_default();
         Ok((account, profile))
     }
@@ -140,7 +144,8 @@ impl App {
     /// Signs in. An unknown name costs the same work and says the same as a wrong password.
     ///
     /// # Errors
-    /// [`AppError::Unauthenticated`], or [`AppError::TooMany`] after too many attempts for one account or from one address.
+    /// [`AppError::Unauthenticated`], [`AppError::Forbidden`] while the address has to be verified, or [`AppError::TooMany`] after too many
+    /// attempts for one account or from one address.
     pub async fn login(&self, login: Login) -> Result<Session, AppError> {
         let key = login.login.trim().to_lowercase();
         let address = login.address;
@@ -169,6 +174,11 @@ impl App {
         };
         if !record.account.is_active {
             return Err(AppError::Unauthenticated("Incorrect email or password"));
+        }
+        if self.settings.security.require_verified_email && record.account.role != AccountRole::Admin {
+            let profile = self.db.profile_of_owner(record.account.id).await?.unwrap_or_default();
+            // Whoever made an admin had the run of the server; everybody else proves who they are.
+            profile.email_verified_at.ok_or(AppError::Forbidden("Verify your email address first"))?;
         }
         self.db.note_login(record.account.id, better, self.clock.now()).await?;
         self.open_session(record.account, new_family()).await
@@ -340,7 +350,7 @@ pub(super) fn new_family() -> String {
 }
 
 /// The network that counts as one caller: an IPv4 address, or an IPv6 /64, which one household has to itself.
-fn network_of(address: IpAddr) -> String {
+pub(super) fn network_of(address: IpAddr) -> String {
     match address.to_canonical() {
         IpAddr::V4(address) => address.to_string(),
         IpAddr::V6(address) => {

@@ -8,6 +8,7 @@ mod conversations;
 mod error;
 mod health;
 mod jwt_crypto;
+mod mail_links;
 mod passwords;
 mod preferences;
 mod profiles;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 pub use accounts::{Login, PersonNames, Registration, Session};
@@ -31,10 +33,12 @@ pub use profiles::{ProfileRequest, Usage};
 
 use crate::config::Settings;
 use crate::domain::Clock;
+use crate::mail::Mailer;
 use crate::providers::Providers;
 use crate::shared::Counters;
 use crate::store::Db;
 use chat::LiveTurns;
+use mail_links::LINKS_AT_ONCE;
 use passwords::Passwords;
 use tokens::Tokens;
 
@@ -57,6 +61,9 @@ pub struct Inner {
     tokens: Tokens,
     counters: Counters,
     turns: LiveTurns,
+    mailer: Mailer,
+    /// Bounds the requests for links in mails.
+    link_places: Arc<Semaphore>,
     /// Everything that outlives the request it was begun by.
     tasks: TaskTracker,
     stopping: AtomicBool,
@@ -75,7 +82,7 @@ impl App {
     /// Puts the parts together. The database is open and migrated.
     ///
     /// # Errors
-    /// When the password hash refuses its settings.
+    /// When the password hash or the mail server's client refuses its settings.
     #[allow(clippy::disallowed_methods, reason = "uptime is measured from here")]
     pub fn new(settings: Settings, db: Db, clock: Clock, providers: Providers) -> Result<Self, AppError> {
         Ok(Self {
@@ -84,6 +91,8 @@ impl App {
                 tokens: Tokens::new(&settings.security),
                 counters: Counters::default(),
                 turns: LiveTurns::new(settings.chat.max_running_turns),
+                mailer: Mailer::from_settings(&settings.mail).map_err(|error| AppError::Internal(error.to_string()))?,
+                link_places: Arc::new(Semaphore::new(LINKS_AT_ONCE)),
                 tasks: TaskTracker::new(),
                 stopping: AtomicBool::new(false),
                 started: std::time::Instant::now(),

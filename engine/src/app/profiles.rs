@@ -92,7 +92,11 @@ impl App {
         }
         let gone = AppError::Unauthenticated("Could not validate credentials");
         let account = self.db.account_by_id(caller.id()).await?.ok_or(gone)?.account;
-        Ok((account, self.profile(caller).await?))
+        let profile = self.profile(caller).await?;
+        if account.email != caller.account().email && profile.email_verified_at.is_none() {
+            self.welcome(&account).await;
+        }
+        Ok((account, profile))
     }
 
     /// Erases the caller's account and everything in it. Answers that are being written stop.

@@ -26,6 +26,8 @@ pub struct SecuritySettings {
     pub password_hash: PasswordScheme,
     /// Whether callers without a login are served.
     pub guest_access: GuestAccess,
+    /// Whether signing in waits for a verified address.
+    pub require_verified_email: bool,
     /// The first admin's address; set together with the password.
     pub admin_email: Option<String>,
     /// The first admin's password, 8 to 128 characters.
@@ -92,6 +94,7 @@ impl SecuritySettings {
             bcrypt_rounds: reader.integer("security.bcrypt_rounds"),
             password_hash: reader.choice("security.password_hash"),
             guest_access: reader.choice("security.guest_access"),
+            require_verified_email: reader.boolean("security.require_verified_email"),
             admin_email: reader.opt_text("security.admin_email"),
             admin_password: admin_password(reader).map(SecretString::from),
         };

@@ -17,6 +17,8 @@ pub struct ServerSettings {
     pub port: u16,
     /// The folder for what Parlor keeps.
     pub data_dir: PathBuf,
+    /// Where people reach Parlor, without a `/` at the end.
+    pub public_url: String,
     /// Web origins that may call with credentials, as browsers write them. Never `*`.
     pub cors_origins: Vec<String>,
     /// Whose `X-Forwarded-For` is believed.
@@ -53,9 +55,11 @@ impl Choose for HealthDialect {
 impl ServerSettings {
     pub(super) fn read(reader: &mut Reader) -> Self {
         let proxies = reader.list("server.trusted_proxies");
+        let (host, port) = (reader.text("server.host"), reader.integer("server.port"));
         Self {
-            host: reader.text("server.host"),
-            port: reader.integer("server.port"),
+            public_url: reader.opt_text("server.public_url").unwrap_or_else(|| local_url(&host, port)),
+            host,
+            port,
             data_dir: reader.opt_path("server.data_dir").unwrap_or_default(),
             cors_origins: reader.list("server.cors_origins"),
             trusted_proxies: proxies.iter().filter_map(|proxy| proxy.parse().ok()).collect(),
@@ -72,5 +76,14 @@ impl ServerSettings {
     pub(super) fn is_loopback(&self) -> bool {
         let address = self.host.parse::<IpAddr>().map(|address| address.to_canonical());
         address.map_or(self.host.eq_ignore_ascii_case("localhost"), |address| address.is_loopback())
+    }
+}
+
+/// Where a browser on this machine finds the server.
+fn local_url(host: &str, port: u16) -> String {
+    match host.parse::<IpAddr>() {
+        Ok(address) if address.is_unspecified() => format!("http://localhost:{port}"),
+        Ok(IpAddr::V6(address)) => format!("http://[{address}]:{port}"),
+        _ => format!("http://{host}:{port}"),
     }
 }

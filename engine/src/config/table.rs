@@ -43,6 +43,8 @@ pub static TABLE: &[Setting] = &[
         "The port to listen on; 0 lets the system choose.").env(&["PORT"]),
     setting("server.data_dir", Path, "./data",
         "The folder for what Parlor keeps: the SQLite database, a generated secret.").env(&["DATA_DIR"]),
+    setting("server.public_url", WebUrl, "",
+        "Where people reach Parlor: what links in mails begin with. Unset: http://HOST:PORT.").env(&["PUBLIC_URL"]),
     setting("server.cors_origins", Origins, "http://localhost:3000",
         "Web pages of these origins may call, with credentials; so `*` is refused.").env(&["CORS_ORIGINS"]),
     setting("server.trusted_proxies", Networks, "",
@@ -97,6 +99,8 @@ pub static TABLE: &[Setting] = &[
     setting("security.guest_access", Choice(GuestAccess::NAMES), "loopback",
         "Whether callers without a login are served; `loopback`: only while listening on a loopback address.")
         .env(&["GUEST_ACCESS"]),
+    setting("security.require_verified_email", Bool, "false",
+        "Whether signing in waits until the account's address has been verified."),
     setting("security.admin_email", Email, "",
         "On an empty database, makes the first admin, together with admin_password.").env(&["ADMIN_EMAIL"]),
     setting("security.admin_password", Secret, "",
@@ -172,11 +176,11 @@ pub static TABLE: &[Setting] = &[
         "The window in which failed logins are counted."),
 
     setting("mail.from_email", Email, "",
-        "The address that mails come from.").env(&["EMAIL__GMAIL_FROM_EMAIL"]).later(),
+        "The address that mails come from.").env(&["EMAIL__GMAIL_FROM_EMAIL"]),
     setting("mail.app_password", Secret, "",
-        "Gmail's app password for that address.").env(&["EMAIL__GMAIL_APP_PASSWORD"]).later(),
+        "Gmail's app password for that address.").env(&["EMAIL__GMAIL_APP_PASSWORD"]),
     setting("mail.smtp_url", ServiceUrl(&["smtp", "smtps"]), "",
-        "Another server than Gmail's: smtps://user:password@host.").env(&["EMAIL__SMTP_URL"]).later(),
+        "Another server than Gmail's: smtps://user:password@host, or smtp:// for STARTTLS.").env(&["EMAIL__SMTP_URL"]),
 
     setting("shared.redis_url", ServiceUrl(&["redis", "rediss"]), "",
         "Redis, for more than one replica.").env(&["REDIS_URL"]).later(),

@@ -1,8 +1,8 @@
 //! Values and their rules. No I/O, no async.
 
 mod accounts;
-mod attachments;
 mod api_keys;
+mod attachments;
 mod clock;
 mod conversations;
 mod ids;
@@ -15,8 +15,8 @@ mod turns;
 pub use accounts::{
     Account, AccountRole, Email, GuestKey, GuestRealm, NewPassword, PASSWORD_MAX, PASSWORD_MIN, Username,
 };
-pub use attachments::Attachments;
 pub use api_keys::{ApiKey, ApiKeyName, Scope, Scopes};
+pub use attachments::Attachments;
 pub use clock::{Clock, Timestamp};
 pub use conversations::{Conversation, PREVIEW_CHARS, TITLE_CHARS, preview_of, title_of};
 pub use ids::{AccountId, ApiKeyId, ConversationId, ID_LIMIT, MessageId, TurnId};

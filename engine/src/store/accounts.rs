@@ -1,7 +1,9 @@
 //! Accounts.
 
 use super::{Db, Row, StoreError, Tx, tx::params};
-use crate::domain::{Account, AccountId, AccountRole, Email, GuestKey, GuestRealm, PersonName, Preferences, Timestamp, Username};
+use crate::domain::{
+    Account, AccountId, AccountRole, Email, GuestKey, GuestRealm, PersonName, Preferences, Timestamp, Username,
+};
 
 /// What [`read_account`] reads.
 macro_rules! select_account {

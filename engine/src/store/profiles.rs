@@ -1,6 +1,6 @@
 //! What an account's owner changes about it.
 
-use super::{Db, StoreError, tx::params};
+use super::{Db, StoreError, Tx, tx::params};
 use crate::domain::{AccountId, Email, PersonName, Profile, Timestamp, Username};
 
 /// What is to change; `None` stays as it is. A name may be taken away: `Some(None)`.
@@ -89,18 +89,7 @@ impl Db {
         password_hash: String,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        self.write(move |tx| {
-            Box::pin(async move {
-                super::sessions::end_sessions(tx, owner, now).await?;
-                let sql = "UPDATE accounts SET password_hash = ?, updated_at = ? WHERE id = ?";
-                tx.execute(sql, params![&password_hash, now.micros(), owner.get()]).await?;
-                tx.execute("DELETE FROM api_keys WHERE account_id = ?", params![owner.get()]).await?;
-                let sql = "DELETE FROM mail_tokens WHERE account_id = ? AND purpose = 'reset'";
-                tx.execute(sql, params![owner.get()]).await?;
-                Ok(())
-            })
-        })
-        .await
+        self.write(move |tx| Box::pin(async move { set_password(tx, owner, &password_hash, now).await })).await
     }
 
     /// Deletes an account with everything that is its own. What it used stays in the ledger, under an id that names nobody.
@@ -113,4 +102,19 @@ impl Db {
         })
         .await
     }
+}
+
+pub(super) async fn set_password(
+    tx: &mut Tx<'_>,
+    owner: AccountId,
+    password_hash: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    super::sessions::end_sessions(tx, owner, now).await?;
+    let sql = "UPDATE accounts SET password_hash = ?, updated_at = ? WHERE id = ?";
+    tx.execute(sql, params![password_hash, now.micros(), owner.get()]).await?;
+    tx.execute("DELETE FROM api_keys WHERE account_id = ?", params![owner.get()]).await?;
+    let sql = "DELETE FROM mail_tokens WHERE account_id = ? AND purpose = 'reset'";
+    tx.execute(sql, params![owner.get()]).await?;
+    Ok(())
 }

@@ -147,7 +147,7 @@ impl Db {
         .await
     }
 
-    /// Removes up to `limit` tokens and idempotency keys that have expired. Returns how many went.
+    /// Removes up to `limit` tokens, idempotency keys and links in mails that have expired. Returns how many went.
     ///
     /// # Errors
     /// What the database says.
@@ -168,7 +168,14 @@ impl Db {
                         params![now.micros(), limit],
                     )
                     .await?;
-                Ok(tokens + keys)
+                let links = tx
+                    .execute(
+                        "DELETE FROM mail_tokens WHERE id IN \
+                         (SELECT id FROM (SELECT id FROM mail_tokens WHERE expires_at <= ? ORDER BY expires_at LIMIT ?) AS old)",
+                        params![now.micros(), limit],
+                    )
+                    .await?;
+                Ok(tokens + keys + links)
             })
         })
         .await

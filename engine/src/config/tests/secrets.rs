@@ -21,6 +21,7 @@ fn full_of_secrets() -> Sources {
             ("MONGO_URI", "mongodb://me:hun@/?ter2hunter2@a.example:1,b.example:2/x?k=hunter2"),
             ("METRICS_TOKEN", "hunter2"),
             ("ADMIN_EMAIL", "admin@example.org"),
+            ("EMAIL__GMAIL_FROM_EMAIL", "parlor@example.org"),
         ]),
         dotenv: Some(source(".env", "ADMIN_PASSWORD=hunter2hunter2")),
         ..Sources::default()

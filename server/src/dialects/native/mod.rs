@@ -5,6 +5,7 @@ mod auth;
 mod chat;
 mod consents;
 mod error;
+mod mail_links;
 mod sessions;
 mod usage;
 mod users;
@@ -28,6 +29,10 @@ pub fn router() -> OpenApiRouter<Context> {
         .routes(routes!(auth::login))
         .routes(routes!(auth::refresh))
         .routes(routes!(auth::logout))
+        .routes(routes!(mail_links::forgot))
+        .routes(routes!(mail_links::reset))
+        .routes(routes!(mail_links::verify))
+        .routes(routes!(mail_links::resend))
         .routes(routes!(sessions::list))
         .routes(routes!(sessions::end))
         .routes(routes!(sessions::end_all))

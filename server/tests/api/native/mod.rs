@@ -2,6 +2,7 @@
 
 mod api_keys;
 mod auth;
+mod mail_links;
 mod refresh;
 mod resume;
 mod sessions;
