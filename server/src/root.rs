@@ -44,7 +44,7 @@ pub struct RootStatus {
 }
 
 /// The web app for a browser, a status for a program.
-#[utoipa::path(get, path = "/", tag = "status", responses(
+#[utoipa::path(get, path = "/", tag = "status", extensions(("x-parlor-right" = json!("public"))), responses(
     (status = 200, description = "The web app when `Accept` asks for `text/html`, else a status", content(
         (RootStatus = "application/json"), (String = "text/html")))
 ))]
@@ -100,7 +100,7 @@ pub struct ProviderCheck {
 }
 
 /// Says whether Parlor works: 503 when it does not, or is about to stop.
-#[utoipa::path(get, path = "/health", tag = "status", responses(
+#[utoipa::path(get, path = "/health", tag = "status", extensions(("x-parlor-right" = json!("public"))), responses(
     (status = 200, description = "It does", body = HealthResponse),
     (status = 503, description = "It does not", body = HealthResponse),
 ))]

@@ -19,6 +19,8 @@ use crate::router::router;
 
 /// How often what has expired is removed.
 const CLEAN_UP_EVERY: Duration = Duration::from_secs(15 * 60);
+/// How often the accounts behind open sockets and streams are looked at: what another process changed bites within this time.
+const CHECK_DOORS_EVERY: Duration = Duration::from_secs(2);
 /// What connections get, after the turns have ended, to send their last bytes.
 const LAST_BYTES: Duration = Duration::from_secs(3);
 
@@ -73,6 +75,7 @@ pub async fn run(settings: Settings) -> Result<(), ServerError> {
     };
     let upkeep = tokio::spawn(metrics.keep_up());
     let cleaning = tokio::spawn(clean_up_regularly(app.clone()));
+    let checking = tokio::spawn(check_doors_regularly(app.clone()));
     let draining = context.draining.clone();
     let sockets = context.sockets.clone();
     let serving = tokio::spawn(listener::serve(socket, router(context), settings.max_connections, draining.clone()));
@@ -115,6 +118,7 @@ pub async fn run(settings: Settings) -> Result<(), ServerError> {
         _ = interrupt.recv() => tracing::warn!("stopped at once"),
     }
     upkeep.abort();
+    checking.abort();
     Ok(())
 }
 
@@ -139,6 +143,17 @@ async fn open(settings: Settings) -> Result<App, ServerError> {
 
 fn signals() -> std::io::Result<(tokio::signal::unix::Signal, tokio::signal::unix::Signal)> {
     Ok((signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?))
+}
+
+async fn check_doors_regularly(app: App) {
+    let mut tick = tokio::time::interval(CHECK_DOORS_EVERY);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        if let Err(error) = app.check_open_doors().await {
+            tracing::warn!(%error, "looking at the accounts behind open connections failed");
+        }
+    }
 }
 
 async fn clean_up_regularly(app: App) {

@@ -63,4 +63,17 @@ impl Caller {
     pub(super) fn may_give(&self, scopes: Scopes) -> bool {
         self.scopes.is_none_or(|own| own.cover(scopes))
     }
+
+    /// The account, and the version of what it proved itself with.
+    pub(super) const fn standing(&self) -> (AccountId, i64) {
+        (self.account.id, self.account.token_version)
+    }
+
+    /// Asks for a role: each may what the ones before it may.
+    ///
+    /// # Errors
+    /// [`AppError::Forbidden`].
+    pub fn require(&self, role: AccountRole) -> Result<(), AppError> {
+        if self.account.role >= role { Ok(()) } else { Err(AppError::Forbidden("Not enough permissions")) }
+    }
 }

@@ -60,6 +60,8 @@ pub enum Noun {
     Message,
     /// A session.
     Session,
+    /// An account.
+    Account,
 }
 
 impl std::fmt::Display for Noun {
@@ -69,6 +71,7 @@ impl std::fmt::Display for Noun {
             Self::Conversation => "Conversation",
             Self::Message => "Message",
             Self::Session => "Session",
+            Self::Account => "User",
         })
     }
 }

@@ -1,6 +1,7 @@
 //! What Parlor does: one rule in one place, whichever surface asks. The first argument says who calls.
 
 mod accounts;
+mod administration;
 mod api_keys;
 mod caller;
 pub mod chat;
@@ -24,6 +25,7 @@ use tokio_util::task::TaskTracker;
 
 pub use accounts::{Login, PersonNames, Registration, Session};
 pub use api_keys::{ApiKeyRequest, IssuedApiKey};
+pub use administration::{AccountChange, AccountFilter};
 pub use caller::Caller;
 pub use conversations::{ConversationPage, ConversationWithMessages};
 pub use error::{AppError, Limited, Noun};
@@ -35,7 +37,7 @@ use crate::config::Settings;
 use crate::domain::Clock;
 use crate::mail::Mailer;
 use crate::providers::Providers;
-use crate::shared::Counters;
+use crate::shared::{Counters, OpenDoors};
 use crate::store::Db;
 use chat::LiveTurns;
 use mail_links::LINKS_AT_ONCE;
@@ -60,6 +62,7 @@ pub struct Inner {
     passwords: Passwords,
     tokens: Tokens,
     counters: Counters,
+    open_doors: OpenDoors,
     turns: LiveTurns,
     mailer: Mailer,
     /// Bounds the requests for links in mails.
@@ -90,6 +93,7 @@ impl App {
                 passwords: Passwords::new(&settings.security)?,
                 tokens: Tokens::new(&settings.security),
                 counters: Counters::default(),
+                open_doors: OpenDoors::default(),
                 turns: LiveTurns::new(settings.chat.max_running_turns),
                 mailer: Mailer::from_settings(&settings.mail).map_err(|error| AppError::Internal(error.to_string()))?,
                 link_places: Arc::new(Semaphore::new(LINKS_AT_ONCE)),

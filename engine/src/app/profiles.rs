@@ -102,12 +102,12 @@ impl App {
     /// Erases the caller's account and everything in it. Answers that are being written stop.
     ///
     /// # Errors
-    /// [`AppError::Invalid`] for a wrong password, [`AppError::TooMany`], [`AppError::Forbidden`].
-    pub async fn delete_account(&self, caller: &Caller, password: &SecretString) -> Result<(), AppError> {
+    /// [`AppError::Invalid`] for a wrong password, [`AppError::TooMany`], [`AppError::Forbidden`]; [`AppError::Conflict`] for the last active
+    /// admin.
+    pub async fn delete_own_account(&self, caller: &Caller, password: &SecretString) -> Result<(), AppError> {
         caller.allow(Scope::Account)?;
         self.confirm(caller, password, "password").await?;
-        self.db.delete_account(caller.id()).await?;
-        self.turns.cancel_owner(caller.id());
+        self.erase_account(caller.id()).await?;
         tracing::info!(account = %caller.id(), "an account was erased by its owner");
         Ok(())
     }

@@ -16,6 +16,8 @@ macro_rules! select_account {
     };
 }
 
+pub(super) use select_account;
+
 /// An account with its password's hash.
 #[derive(Clone)]
 pub struct AccountRecord {
@@ -42,7 +44,7 @@ pub struct NewAccount {
     pub password_hash: String,
 }
 
-fn read_account(row: &Row<'_>) -> Result<AccountRecord, StoreError> {
+pub(super) fn read_account(row: &Row<'_>) -> Result<AccountRecord, StoreError> {
     Ok(AccountRecord {
         account: Account {
             id: row.decode(0, "an id", |id: i64| AccountId::new(id).ok())?,

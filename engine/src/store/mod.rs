@@ -3,6 +3,7 @@
 //! SQL is written once, portably, with `?` for parameters, times as microseconds and ids that the schema counts up. What differs by
 //! database stands in `dialect.rs` alone.
 
+mod account_changes;
 mod accounts;
 mod api_keys;
 mod consents;
@@ -25,6 +26,7 @@ use futures_util::future::BoxFuture;
 
 use crate::config::{DatabaseSettings, DatabaseUrl};
 
+pub use account_changes::{AccountUpdate, ListAccounts, Updated};
 pub use accounts::{AccountRecord, NewAccount};
 pub use api_keys::{ApiKeyRecord, NewApiKey};
 pub use error::StoreError;

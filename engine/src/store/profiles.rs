@@ -91,17 +91,6 @@ impl Db {
     ) -> Result<(), StoreError> {
         self.write(move |tx| Box::pin(async move { set_password(tx, owner, &password_hash, now).await })).await
     }
-
-    /// Deletes an account with everything that is its own. What it used stays in the ledger, under an id that names nobody.
-    ///
-    /// # Errors
-    /// What the database says.
-    pub async fn delete_account(&self, id: AccountId) -> Result<bool, StoreError> {
-        self.write(move |tx| {
-            Box::pin(async move { Ok(tx.execute("DELETE FROM accounts WHERE id = ?", params![id.get()]).await? > 0) })
-        })
-        .await
-    }
 }
 
 pub(super) async fn set_password(

@@ -129,6 +129,14 @@ impl WireEvent {
         }
     }
 
+    /// What ends a stream or a socket whose caller may no longer call.
+    pub fn unauthenticated() -> Self {
+        Self::Error(ErrorEvent {
+            detail: "Could not validate credentials".to_owned(),
+            code: "unauthenticated".to_owned(),
+        })
+    }
+
     /// The event's name.
     pub const fn name(&self) -> &'static str {
         match self {

@@ -8,6 +8,7 @@ use futures_util::stream::SplitSink;
 use futures_util::{SinkExt, StreamExt};
 use http::header::{HOST, ORIGIN};
 use http::{HeaderMap, Uri};
+use parlor_engine::app::Caller;
 use parlor_engine::app::chat::{Follower, TurnHandle};
 use serde::Serialize;
 
@@ -56,16 +57,18 @@ enum Step {
     Event(Option<(u64, WireEvent)>),
     Ping,
     Draining,
+    Shut,
 }
 
 /// Serves a socket until either side closes it. `receive` turns a text frame into what is to be done.
 ///
-/// When the server stops, the answer that is being written is sent to its end, then the socket is closed with code 1001.
-pub async fn serve<F, Fut>(context: Context, socket: WebSocket, mut receive: F)
+/// When what `caller` holds is void, the socket is closed with code 1008. When the server stops, the answer that is being written is sent to its end, then the socket is closed with code 1001.
+pub async fn serve<F, Fut>(context: Context, caller: &Caller, socket: WebSocket, mut receive: F)
 where
     F: FnMut(String) -> Fut,
     Fut: Future<Output = Incoming>,
 {
+    let door = context.app.open_socket(caller);
     let (mut sink, mut source) = socket.split();
     let mut current: Option<(TurnHandle, Follower)> = None;
     let mut waiting = VecDeque::new();
@@ -78,6 +81,7 @@ where
         let is_idle = current.is_none();
         let step = tokio::select! {
             biased;
+            () = door.shut() => Step::Shut,
             // First, or a reader slower than the provider could not stop the answer.
             incoming = source.next() => Step::Incoming(incoming),
             event = next_event(&mut current), if !is_idle => Step::Event(event),
@@ -108,10 +112,7 @@ where
                     true
                 }
                 Incoming::Refused(error) => send_event(&mut sink, 0, &WireEvent::Error(error)).await,
-                Incoming::Unauthenticated => {
-                    send_event(&mut sink, 0, &refused("unauthenticated", "Could not validate credentials")).await;
-                    return close(&mut sink, close_code::POLICY, "unauthenticated").await;
-                }
+                Incoming::Unauthenticated => return shut(&mut sink).await,
             },
             Step::Incoming(Some(Ok(Message::Binary(_)))) => {
                 send_event(&mut sink, 0, &refused("invalid_request", "Send text frames.")).await
@@ -122,6 +123,7 @@ where
             }
             Step::Incoming(Some(Ok(Message::Ping(_)))) => true,
             Step::Incoming(None | Some(Ok(Message::Close(_)) | Err(_))) => return,
+            Step::Shut => return shut(&mut sink).await,
             Step::Draining => return close(&mut sink, close_code::AWAY, "the server is stopping").await,
             Step::Ping if unanswered_pings >= 3 => return,
             Step::Ping => {
@@ -155,6 +157,11 @@ async fn send_event(sink: &mut SplitSink<WebSocket, Message>, seq: u64, event: &
 /// False when the other side is gone, or too slow to be there.
 async fn send(sink: &mut SplitSink<WebSocket, Message>, message: Message) -> bool {
     matches!(tokio::time::timeout(SEND_PATIENCE, sink.send(message)).await, Ok(Ok(())))
+}
+
+async fn shut(sink: &mut SplitSink<WebSocket, Message>) {
+    send_event(sink, 0, &WireEvent::unauthenticated()).await;
+    close(sink, close_code::POLICY, "unauthenticated").await;
 }
 
 async fn close(sink: &mut SplitSink<WebSocket, Message>, code: u16, reason: &'static str) {

@@ -134,7 +134,7 @@ impl App {
                         place,
                     };
                     self.tasks.spawn(run.execute());
-                    return Ok(TurnHandle::live(live, false));
+                    return Ok(TurnHandle::live(live, caller, false));
                 }
             }
         }

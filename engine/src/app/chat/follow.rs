@@ -8,7 +8,8 @@ use tokio::sync::watch;
 use super::chunks::ChunkedText;
 use super::live::LiveTurn;
 use crate::app::{App, AppError, Caller, Noun};
-use crate::domain::{ConversationId, FinishReason, MessageId, Timestamp, TokenUsage, TurnState};
+use crate::domain::{AccountId, ConversationId, FinishReason, MessageId, Timestamp, TokenUsage, TurnState};
+use crate::shared::OpenDoor;
 use crate::store::TurnRecord;
 
 /// The longest single wait for a stored turn to begin running.
@@ -85,6 +86,8 @@ pub struct TurnHandle {
     pub message_id: MessageId,
     /// Whether an earlier request with the same key began it.
     pub is_replay: bool,
+    /// Who reads it, and the version of what that was proved with.
+    reader: (AccountId, i64),
     source: Source,
 }
 
@@ -101,17 +104,18 @@ struct Stored {
 }
 
 impl TurnHandle {
-    pub(super) fn live(live: Arc<LiveTurn>, is_replay: bool) -> Self {
+    pub(super) fn live(live: Arc<LiveTurn>, caller: &Caller, is_replay: bool) -> Self {
         Self {
             conversation_id: live.ids.conversation_id,
             user_message_id: live.ids.user_message_id,
             message_id: live.ids.answer_id,
             is_replay,
+            reader: caller.standing(),
             source: Source::Live(live),
         }
     }
 
-    fn stored(record: TurnRecord, is_replay: bool) -> Self {
+    fn stored(record: TurnRecord, caller: &Caller, is_replay: bool) -> Self {
         let ending = Ending {
             state: record.state,
             model: record.model.unwrap_or_else(|| record.requested_model.clone()),
@@ -126,6 +130,7 @@ impl TurnHandle {
             user_message_id: record.user_message_id,
             message_id: record.answer_id,
             is_replay,
+            reader: caller.standing(),
             source: Source::Stored(Arc::new(Stored {
                 model: record.requested_model,
                 answer: ChunkedText::from_stored(record.content, &record.chunk_ends),
@@ -234,6 +239,20 @@ pub(super) fn event_at(
 }
 
 impl App {
+    /// Keeps a socket of the caller's open for as long as what it was opened with holds.
+    #[must_use]
+    pub fn open_socket(&self, caller: &Caller) -> OpenDoor {
+        let (account, token_version) = caller.standing();
+        self.open_doors.open(account, token_version)
+    }
+
+    /// Keeps a stream of that turn open for as long as its reader may read it.
+    #[must_use]
+    pub fn open_stream(&self, turn: &TurnHandle) -> OpenDoor {
+        let (account, token_version) = turn.reader;
+        self.open_doors.open(account, token_version)
+    }
+
     /// The turn of an answer of the caller's, running or ended.
     ///
     /// # Errors
@@ -252,12 +271,12 @@ impl App {
         let mut patience = Duration::from_millis(1);
         loop {
             if let Some(live) = self.turns.of_owner(answer_id, caller.id()) {
-                return Ok(TurnHandle::live(live, is_replay));
+                return Ok(TurnHandle::live(live, caller, is_replay));
             }
             let record = self.db.turn_of_owner(answer_id, caller.id()).await?;
             let record = record.ok_or(AppError::NotFound(Noun::Message))?;
             if record.state.is_final() {
-                return Ok(TurnHandle::stored(record, is_replay));
+                return Ok(TurnHandle::stored(record, caller, is_replay));
             }
             if patience > ATTACH_PATIENCE {
                 return Err(AppError::Overloaded);

@@ -38,7 +38,7 @@ pub struct RegisterResponse {
 }
 
 /// Makes an account.
-#[utoipa::path(post, path = "/api/auth/register", tag = "advanced", request_body = RegisterRequest, responses(
+#[utoipa::path(post, path = "/api/auth/register", tag = "advanced", extensions(("x-parlor-right" = json!("public"))), request_body = RegisterRequest, responses(
     (status = 201, description = "Registered", body = RegisterResponse),
     (status = 400, description = "The address is none, or the password has not 8 to 128 characters", body = ErrorBody),
     (status = 409, description = "The address is taken", body = ErrorBody),
@@ -79,7 +79,7 @@ pub struct LoginResponse {
 }
 
 /// Signs in.
-#[utoipa::path(post, path = "/api/auth/login", tag = "advanced",
+#[utoipa::path(post, path = "/api/auth/login", tag = "advanced", extensions(("x-parlor-right" = json!("public"))),
     request_body(content((LoginRequest = "application/x-www-form-urlencoded"), (LoginRequest = "application/json"))),
     responses(
         (status = 200, description = "Signed in", body = LoginResponse),

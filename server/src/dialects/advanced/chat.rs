@@ -79,7 +79,7 @@ pub struct ChatResponse {
 }
 
 /// Sends a message and answers when the answer is whole and stored.
-#[utoipa::path(post, path = "/api/chat", tag = "advanced", security(("bearer" = [])),
+#[utoipa::path(post, path = "/api/chat", tag = "advanced", extensions(("x-parlor-right" = json!("user"))), security(("bearer" = [])),
     params(("Idempotency-Key" = Option<String>, Header, description = "The same key sends the message once")),
     request_body = ChatRequest,
     responses(
@@ -119,7 +119,7 @@ pub async fn send_message(
 ///
 /// Events: `start`, `chunk`, `done`, `error`, numbered from 1. Leaving does not stop the answer. To read the rest after a broken connection,
 /// send the same request again with the same `Idempotency-Key` and the number of the last event in `Last-Event-ID`.
-#[utoipa::path(post, path = "/api/chat/stream", tag = "advanced", security(("bearer" = [])),
+#[utoipa::path(post, path = "/api/chat/stream", tag = "advanced", extensions(("x-parlor-right" = json!("user"))), security(("bearer" = [])),
     params(
         ("Idempotency-Key" = Option<String>, Header, description = "The same key attaches to the message's running or finished stream"),
         ("Last-Event-ID" = Option<u64>, Header, description = "Stream only what comes after this event"),

@@ -61,7 +61,7 @@ pub struct HistoryResponse {
 }
 
 /// The caller's conversations, newest first.
-#[utoipa::path(get, path = "/api/history", tag = "advanced", security(("bearer" = [])), params(HistoryQuery), responses(
+#[utoipa::path(get, path = "/api/history", tag = "advanced", extensions(("x-parlor-right" = json!("user"))), security(("bearer" = [])), params(HistoryQuery), responses(
     (status = 200, description = "One page", body = HistoryResponse),
     (status = 400, description = "No such page size", body = ErrorBody),
     (status = 401, description = "No valid token", body = ErrorBody),

@@ -38,7 +38,7 @@ struct SocketMessage {
 }
 
 /// Opens a WebSocket. Send `{"message": …, "session_id": …}`; the events of the answer come back as text frames with `type` and `seq`.
-#[utoipa::path(get, path = "/api/chat/ws", tag = "advanced", security(("bearer" = []), ()), params(SocketQuery), responses(
+#[utoipa::path(get, path = "/api/chat/ws", tag = "advanced", extensions(("x-parlor-right" = json!("user"))), security(("bearer" = []), ()), params(SocketQuery), responses(
     (status = 101, description = "A WebSocket"),
     (status = 400, description = "No WebSocket's opening request", body = crate::kit::fastapi::ErrorBody),
     (status = 401, description = "No valid token in the header, the protocol list or the query", body = crate::kit::fastapi::ErrorBody),
@@ -55,7 +55,7 @@ pub async fn open(
     }
     let (token, protocol) = bearer::of_websocket(&headers, query.into_inner().token);
     let token = token.ok_or(AppError::Unauthenticated("Not authenticated"))?;
-    context.app.authenticate(&token).await?;
+    let caller = context.app.authenticate(&token).await?;
     let upgrade = match upgrade {
         Ok(upgrade) => upgrade,
         Err(rejection) => return Err(Invalid::new("upgrade", rejection.body_text()).into()),
@@ -71,7 +71,7 @@ pub async fn open(
         sockets.track_future(async move {
             let (inner, token) = (context.clone(), Arc::<str>::from(token));
             let receive = move |text| receive(inner.clone(), Arc::clone(&token), text);
-            websocket::serve(context, socket, receive).await;
+            websocket::serve(context, &caller, socket, receive).await;
         })
     }))
 }

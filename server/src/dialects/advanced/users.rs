@@ -19,7 +19,7 @@ pub struct UserResponse {
 }
 
 /// The caller's account.
-#[utoipa::path(get, path = "/api/users/me", tag = "advanced", security(("bearer" = [])), responses(
+#[utoipa::path(get, path = "/api/users/me", tag = "advanced", extensions(("x-parlor-right" = json!("user"))), security(("bearer" = [])), responses(
     (status = 200, description = "The account", body = UserResponse),
     (status = 401, description = "No valid token", body = ErrorBody),
 ))]

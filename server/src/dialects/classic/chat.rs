@@ -43,7 +43,7 @@ pub struct ChatResponse {
 }
 
 /// Sends a message and answers when the answer is whole and stored.
-#[utoipa::path(post, path = "/chat", tag = "classic", security((), ("bearer" = [])),
+#[utoipa::path(post, path = "/chat", tag = "classic", extensions(("x-parlor-right" = json!("guest-or-token"))), security((), ("bearer" = [])),
     params(("Idempotency-Key" = Option<String>, Header, description = "The same key sends the message once")),
     request_body = ChatRequest,
     responses(

@@ -14,7 +14,7 @@ pub struct ApiStatus {
 }
 
 /// Says that the API is there.
-#[utoipa::path(get, path = "/api", tag = "classic", responses((status = 200, description = "It is", body = ApiStatus)))]
+#[utoipa::path(get, path = "/api", tag = "classic", extensions(("x-parlor-right" = json!("public"))), responses((status = 200, description = "It is", body = ApiStatus)))]
 pub async fn api() -> axum::Json<ApiStatus> {
     axum::Json(ApiStatus { message: "API is running", version: env!("CARGO_PKG_VERSION") })
 }

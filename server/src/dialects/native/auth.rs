@@ -36,7 +36,7 @@ pub struct RegisterRequest {
 }
 
 /// Makes an account.
-#[utoipa::path(post, path = "/api/v1/auth/register", tag = "native", request_body = RegisterRequest, responses(
+#[utoipa::path(post, path = "/api/v1/auth/register", tag = "native", extensions(("x-parlor-right" = json!("public"))), request_body = RegisterRequest, responses(
     (status = 201, description = "Registered", body = UserResponse),
     (status = 400, description = "A value breaks a rule", body = Problem, content_type = "application/problem+json"),
     (status = 409, description = "The address or the name is taken", body = Problem, content_type = "application/problem+json"),
@@ -89,7 +89,7 @@ pub(super) fn tokens(session: &Session) -> impl IntoResponse + use<> {
 }
 
 /// Signs in.
-#[utoipa::path(post, path = "/api/v1/auth/login", tag = "native",
+#[utoipa::path(post, path = "/api/v1/auth/login", tag = "native", extensions(("x-parlor-right" = json!("public"))),
     request_body(content((LoginRequest = "application/json"), (LoginRequest = "application/x-www-form-urlencoded"))),
     responses(
         (status = 200, description = "Signed in", body = TokenResponse),
@@ -116,7 +116,7 @@ pub struct RefreshRequest {
 }
 
 /// Exchanges a refresh token for a new pair. One that comes again ends its whole family.
-#[utoipa::path(post, path = "/api/v1/auth/refresh", tag = "native", request_body = RefreshRequest, responses(
+#[utoipa::path(post, path = "/api/v1/auth/refresh", tag = "native", extensions(("x-parlor-right" = json!("public"))), request_body = RefreshRequest, responses(
     (status = 200, description = "A new pair", body = TokenResponse),
     (status = 401, description = "Unknown, expired, used or revoked", body = Problem, content_type = "application/problem+json"),
     (status = 422, description = "The body does not parse", body = Problem, content_type = "application/problem+json"),
@@ -126,7 +126,7 @@ pub async fn refresh(State(context): State<Context>, body: Json<RefreshRequest>)
 }
 
 /// Ends the session that a refresh token belongs to.
-#[utoipa::path(post, path = "/api/v1/auth/logout", tag = "native", request_body = RefreshRequest, responses(
+#[utoipa::path(post, path = "/api/v1/auth/logout", tag = "native", extensions(("x-parlor-right" = json!("public"))), request_body = RefreshRequest, responses(
     (status = 204, description = "Ended, or was never there"),
     (status = 422, description = "The body does not parse", body = Problem, content_type = "application/problem+json"),
 ))]

@@ -14,7 +14,7 @@ use crate::kit::refusal::Refusal;
 use crate::kit::{Context, headers, sse};
 
 /// Streams an answer of the caller's again, running or finished: all of it, or what comes after `Last-Event-ID`.
-#[utoipa::path(get, path = "/api/v1/chat/messages/{message_id}/stream", tag = "native", security(("bearer" = [])),
+#[utoipa::path(get, path = "/api/v1/chat/messages/{message_id}/stream", tag = "native", extensions(("x-parlor-right" = json!("owner"))), security(("bearer" = [])),
     params(
         ("message_id" = String, Path, description = "The answer's id"),
         ("Last-Event-ID" = Option<u64>, Header, description = "Stream only what comes after this event"),
@@ -53,7 +53,7 @@ pub struct StopResponse {
 }
 
 /// Stops the answer that is being written. What was said is kept, and billed.
-#[utoipa::path(post, path = "/api/v1/chat/messages/{message_id}/stop", tag = "native", security(("bearer" = [])),
+#[utoipa::path(post, path = "/api/v1/chat/messages/{message_id}/stop", tag = "native", extensions(("x-parlor-right" = json!("owner"))), security(("bearer" = [])),
     params(("message_id" = String, Path, description = "The answer's id")),
     responses(
         (status = 200, description = "It has ended", body = StopResponse),

@@ -1,5 +1,6 @@
 //! `native`: `/api/v1/…`, where everything new grows.
 
+mod admin;
 mod api_keys;
 mod auth;
 mod chat;
@@ -25,6 +26,9 @@ type PathText = extract::PathText<Error>;
 /// Its routes.
 pub fn router() -> OpenApiRouter<Context> {
     OpenApiRouter::new()
+        .routes(routes!(admin::list_users))
+        .routes(routes!(admin::read_user, admin::change_user, admin::delete_user))
+        .routes(routes!(admin::list_providers))
         .routes(routes!(auth::register))
         .routes(routes!(auth::login))
         .routes(routes!(auth::refresh))

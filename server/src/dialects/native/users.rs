@@ -135,6 +135,6 @@ pub async fn delete(
     body: Json<DeleteUserRequest>,
 ) -> Result<StatusCode, Error> {
     let password = body.into_inner().password.into();
-    context.app.delete_account(&caller.into_inner(), &password).await?;
+    context.app.delete_own_account(&caller.into_inner(), &password).await?;
     Ok(StatusCode::NO_CONTENT)
 }

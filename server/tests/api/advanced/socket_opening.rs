@@ -91,7 +91,6 @@ async fn a_socket_of_a_deactivated_account_closes_at_its_next_message() {
 }
 
 #[tokio::test]
-#[ignore = "a socket looks at its account when a message comes, not while it is open"]
 async fn a_socket_of_a_deactivated_account_closes_by_itself() {
     let server = Setup::new().env("SERVER__KEEP_ALIVE_SECONDS", "1").start();
     let token = server.sign_up("user@example.com").await;

@@ -79,7 +79,6 @@ async fn a_deactivated_account_is_out_at_once() {
 }
 
 #[tokio::test]
-#[ignore = "an open stream goes on to its end"]
 async fn an_open_stream_of_a_deactivated_account_ends() {
     let mut upstream = GatedUpstream::start().await;
     let setup = Setup::new().env("OPENAI_API_KEY", "sk-test").env("OPENAI_BASE_URL", &upstream.base_url());

@@ -80,3 +80,49 @@ async fn guests_do_not_keep_the_first_admin_from_being_made() {
     server.restart();
     assert_eq!(server.count("SELECT COUNT(*) FROM accounts WHERE role = 'admin'"), 1);
 }
+
+#[tokio::test]
+async fn accounts_are_listed_and_changed_beside_a_running_server() {
+    let server = Setup::new().env("PARLOR_PASSWORD", "another-password-1").start();
+    let token = server.sign_up("anna@example.com").await;
+    server.sign_up("ben@example.com").await;
+    let listed = server.run(&["user", "list"]);
+    assert_eq!(out(&listed), "2  user  active  ben@example.com\n1  user  active  anna@example.com\n");
+    assert_eq!(out(&server.run(&["user", "list", "ANNA"])), "1  user  active  anna@example.com\n");
+    let changed = server.run(&["user", "role", "anna@example.com", "editor"]);
+    assert_eq!(out(&changed), "1  editor  active  anna@example.com\n", "{}", err(&changed));
+    send(server.get("/api/users/me").bearer_auth(&token)).await.expect(401);
+    assert_eq!(out(&server.run(&["user", "deactivate", "1"])), "1  editor  deactivated  anna@example.com\n");
+    assert_eq!(out(&server.run(&["user", "list", "--role", "editor"])), "1  editor  deactivated  anna@example.com\n");
+    assert!(server.run(&["user", "activate", "anna@example.com"]).status.success());
+    let token = server.sign_in("anna@example.com").await;
+    assert!(server.run(&["user", "password", "anna@example.com"]).status.success());
+    send(server.get("/api/users/me").bearer_auth(&token)).await.expect(401);
+    let login = |password: &str| {
+        send(server.post("/api/auth/login", &serde_json::json!({"username": "anna@example.com", "password": password})))
+    };
+    login(PASSWORD).await.expect(401);
+    login("another-password-1").await.expect(200);
+}
+
+#[tokio::test]
+async fn a_socket_ends_when_a_command_changes_its_account() {
+    let server = Setup::new().start();
+    let token = server.sign_up("anna@example.com").await;
+    let path = format!("/api/chat/ws?token={token}");
+    let mut socket = crate::kit::socket::Socket::open(&server, &path, &[]).await.unwrap();
+    assert!(server.run(&["user", "deactivate", "anna@example.com"]).status.success());
+    assert_eq!(u16::from(socket.closed().await.unwrap().code), 1008);
+}
+
+#[test]
+fn what_is_not_there_is_not_changed() {
+    let data = tempfile::tempdir().unwrap();
+    for arguments in [&["user", "deactivate", "nobody"][..], &["user", "role", "7", "admin"]] {
+        let refused = run(&Setup::new(), data.path(), arguments);
+        assert_eq!(refused.status.code(), Some(1));
+        assert!(err(&refused).contains("User not found"), "{}", err(&refused));
+    }
+    assert_eq!(run(&Setup::new(), data.path(), &["user", "role", "7", "guest"]).status.code(), Some(2));
+    assert_eq!(out(&run(&Setup::new(), data.path(), &["user", "list"])), "There are none.\n");
+}

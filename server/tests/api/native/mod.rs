@@ -1,5 +1,6 @@
 //! `/api/v1/…`
 
+mod admin;
 mod api_keys;
 mod auth;
 mod mail_links;

@@ -1,0 +1,123 @@
+//! What callers hold open, sockets and streams, and the word that ends it.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio_util::sync::CancellationToken;
+
+use crate::domain::AccountId;
+
+/// What is open within one process, by account. Its size is that of the open connections; telling one account costs what that account holds.
+#[derive(Debug, Clone, Default)]
+pub struct OpenDoors {
+    inner: Arc<Mutex<Doors>>,
+}
+
+#[derive(Debug, Default)]
+struct Doors {
+    newest: u64,
+    open: BTreeMap<(AccountId, u64), Held>,
+}
+
+#[derive(Debug)]
+struct Held {
+    token_version: i64,
+    end: CancellationToken,
+}
+
+/// One open socket or stream, for as long as it is kept.
+#[derive(Debug)]
+pub struct OpenDoor {
+    doors: OpenDoors,
+    key: (AccountId, u64),
+    end: CancellationToken,
+}
+
+impl OpenDoors {
+    fn doors(&self) -> MutexGuard<'_, Doors> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that `account` opens something with what was issued at its `token_version`.
+    #[must_use]
+    pub fn open(&self, account: AccountId, token_version: i64) -> OpenDoor {
+        let mut doors = self.doors();
+        doors.newest += 1;
+        let (key, end) = ((account, doors.newest), CancellationToken::new());
+        doors.open.insert(key, Held { token_version, end: end.clone() });
+        OpenDoor { doors: self.clone(), key, end }
+    }
+
+    /// Ends everything that `account` holds open.
+    pub fn shut(&self, account: AccountId) {
+        self.shut_if(account, |_| true);
+    }
+
+    /// Ends what `account` holds open with anything but what was issued at that version; everything, when there is none.
+    pub fn shut_but(&self, account: AccountId, token_version: Option<i64>) {
+        self.shut_if(account, |held| Some(held) != token_version);
+    }
+
+    fn shut_if(&self, account: AccountId, condition: impl Fn(i64) -> bool) {
+        let doors = self.doors();
+        for (_, held) in doors.open.range((account, 0)..=(account, u64::MAX)) {
+            if condition(held.token_version) {
+                held.end.cancel();
+            }
+        }
+    }
+
+    /// The accounts that hold something open, each once.
+    #[must_use]
+    pub fn accounts(&self) -> Vec<AccountId> {
+        let mut accounts: Vec<AccountId> = self.doors().open.keys().map(|(account, _)| *account).collect();
+        accounts.dedup();
+        accounts
+    }
+}
+
+impl OpenDoor {
+    /// Waits until what it was opened with no longer holds.
+    pub async fn shut(&self) {
+        self.end.cancelled().await;
+    }
+}
+
+impl Drop for OpenDoor {
+    fn drop(&mut self) {
+        self.doors.doors().open.remove(&self.key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    fn is_shut(door: &OpenDoor) -> bool {
+        door.shut().now_or_never().is_some()
+    }
+
+    #[test]
+    fn an_account_is_told_and_no_other() {
+        let (doors, anna, ben) = (OpenDoors::default(), AccountId::new(1).unwrap(), AccountId::new(2).unwrap());
+        let (first, second, other) = (doors.open(anna, 0), doors.open(anna, 3), doors.open(ben, 0));
+        assert_eq!(doors.accounts(), [anna, ben]);
+        doors.shut_but(anna, Some(3));
+        assert_eq!([&first, &second, &other].map(is_shut), [true, false, false]);
+        doors.shut(anna);
+        assert_eq!([&first, &second, &other].map(is_shut), [true, true, false]);
+        doors.shut_but(ben, None);
+        assert!(is_shut(&other));
+    }
+
+    #[test]
+    fn what_was_closed_is_forgotten() {
+        let (doors, anna) = (OpenDoors::default(), AccountId::new(1).unwrap());
+        let door = doors.open(anna, 0);
+        drop(door);
+        assert!(doors.accounts().is_empty());
+    }
+}
