@@ -3,21 +3,22 @@
 use std::any::Any;
 use std::time::Duration;
 
-use axum::extract::Extension;
-use axum::response::Response;
+use axum::extract::{Extension, Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Router, middleware};
 use http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use parlor_engine::config::ServerSettings;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
-use tower_http::set_header::SetResponseHeaderLayer;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::dialects::{advanced, classic, full_chatbot, mvp, native};
 use crate::kit::json::BodyLimit;
-use crate::kit::{Context, fastapi, request_log};
+use crate::kit::limits::Gate;
+use crate::kit::{Context, fastapi, request_log, security_headers};
 use crate::{openapi, root};
 
 /// The API's description.
@@ -39,6 +40,7 @@ fn routes() -> OpenApiRouter<Context> {
 pub fn router(context: Context) -> Router {
     let (router, description) = routes().split_for_parts();
     let settings = context.app.settings().server.clone();
+    let gate = Gate::new(context.app.clone(), &serde_json::to_value(&description).unwrap_or_default());
     let description: &'static str = Box::leak(serde_json::to_string(&description).unwrap_or_default().into_boxed_str());
     let json = [(header::CONTENT_TYPE, "application/json")];
     router
@@ -46,15 +48,13 @@ pub fn router(context: Context) -> Router {
         .route("/openapi.json", get(move || async move { (json, description) }))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
-        .with_state(context)
+        .with_state(context.clone())
         // What every request passes, innermost first.
         .layer(Extension(BodyLimit::new(settings.max_body_bytes)))
+        .layer(middleware::from_fn_with_state(gate, limited))
         .layer(cors(&settings))
-        .layer(SetResponseHeaderLayer::if_not_present(
-            header::X_CONTENT_TYPE_OPTIONS,
-            HeaderValue::from_static("nosniff"),
-        ))
         .layer(CatchPanicLayer::custom(panicked))
+        .layer(middleware::from_fn_with_state(context, security_headers::add))
         .layer(middleware::from_fn(request_log::log))
 }
 
@@ -77,6 +77,16 @@ fn cors(settings: &ServerSettings) -> CorsLayer {
 /// Refuses in the words of the surface that the path belongs to.
 fn told(uri: &Uri, status: StatusCode, detail: &str) -> Response {
     if uri.path().starts_with("/api/v1/") { native::problem(status, detail) } else { fastapi::told(status, detail) }
+}
+
+/// Counts what the API is asked, and refuses what is too much, in the words of the surface.
+async fn limited(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
+    match gate.enter(&mut request) {
+        Ok(Some(meter)) => meter.leave(next.run(request).await),
+        Ok(None) => next.run(request).await,
+        Err(error) if request.uri().path().starts_with("/api/v1/") => native::Error::from(error).into_response(),
+        Err(error) => classic::Error::from(error).into_response(),
+    }
 }
 
 async fn not_found(uri: Uri) -> Response {

@@ -27,7 +27,7 @@ pub enum AppError {
     #[error("this Idempotency-Key was used with a different request body")]
     KeyReused,
     /// Too often.
-    #[error("too many attempts: try again later")]
+    #[error("too many {}: try again later", .0.what())]
     TooMany(Limited),
     /// No provider answered.
     #[error("the AI service is unavailable: {code}")]
@@ -87,6 +87,12 @@ pub struct Limited {
     pub window: Duration,
     /// When to come again.
     pub retry_after: Duration,
+}
+
+impl Limited {
+    fn what(&self) -> &'static str {
+        if self.policy.starts_with("login") { "attempts" } else { "requests" }
+    }
 }
 
 impl From<StoreError> for AppError {

@@ -9,6 +9,7 @@ mod conversations;
 mod error;
 mod health;
 mod jwt_crypto;
+mod limits;
 mod mail_links;
 mod passwords;
 mod preferences;
@@ -30,6 +31,7 @@ pub use caller::Caller;
 pub use conversations::{ConversationPage, ConversationWithMessages};
 pub use error::{AppError, Limited, Noun};
 pub use health::{Check, Health};
+pub use limits::{Allowance, Requester};
 pub use preferences::Unnamed;
 pub use profiles::{ProfileRequest, Usage};
 

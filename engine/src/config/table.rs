@@ -165,9 +165,9 @@ pub static TABLE: &[Setting] = &[
         "How long an Idempotency-Key is remembered."),
 
     setting("limits.per_minute", Integer(0, 1_000_000), "60",
-        "Requests per caller and minute; 0 is no limit.").env(&["RATE_LIMIT__PER_MINUTE"]).later(),
+        "Requests per caller and minute, ten times as many per address; 0 is no limit.").env(&["RATE_LIMIT__PER_MINUTE"]),
     setting("limits.per_hour", Integer(0, 1_000_000_000), "1000",
-        "Requests per caller and hour; 0 is no limit.").env(&["RATE_LIMIT__PER_HOUR"]).later(),
+        "Requests per caller and hour, ten times as many per address; 0 is no limit.").env(&["RATE_LIMIT__PER_HOUR"]),
     setting("limits.login_attempts_per_account", Integer(1, 1_000_000), "10",
         "Failed logins per account within the window."),
     setting("limits.login_attempts_per_address", Integer(1, 1_000_000), "50",

@@ -33,6 +33,14 @@ pub fn client_address(peer: IpAddr, headers: &HeaderMap, settings: &ServerSettin
     address
 }
 
+/// Whether the client speaks TLS: with a trusted proxy, which says so in `X-Forwarded-Proto`.
+pub fn is_tls(peer: IpAddr, headers: &HeaderMap, settings: &ServerSettings) -> bool {
+    let trusted = settings.trusted_proxies.iter().any(|proxy| proxy.contains(peer.to_canonical()));
+    let said = headers.get("x-forwarded-proto").and_then(|value| value.to_str().ok());
+    trusted
+        && said.and_then(|list| list.rsplit(',').next()).is_some_and(|last| last.trim().eq_ignore_ascii_case("https"))
+}
+
 /// Whether the request was made on this machine itself, not through a proxy that runs here.
 pub fn is_local(peer: IpAddr, headers: &HeaderMap) -> bool {
     peer.to_canonical().is_loopback() && !headers.contains_key("x-forwarded-for") && !headers.contains_key("forwarded")
@@ -81,5 +89,19 @@ mod tests {
         settings.trusted_proxies = vec!["10.0.0.0/8".parse().unwrap()];
         assert_eq!(client_address(peer, &forwarded, &settings), "198.51.100.7".parse::<IpAddr>().unwrap());
         assert_eq!(client_address(peer, &HeaderMap::new(), &settings), peer);
+    }
+
+    #[test]
+    fn only_a_trusted_proxy_says_that_there_is_tls() {
+        let mut settings = Settings::for_tests(std::path::Path::new("unused")).server;
+        let of = |text: &str| {
+            HeaderMap::from_iter([(http::HeaderName::from_static("x-forwarded-proto"), text.parse().unwrap())])
+        };
+        let peer: IpAddr = "10.0.0.1".parse().unwrap();
+        assert!(!is_tls(peer, &of("https"), &settings));
+        settings.trusted_proxies = vec!["10.0.0.0/8".parse().unwrap()];
+        assert!(is_tls(peer, &of("http, HTTPS"), &settings));
+        assert!(!is_tls(peer, &of("https, http"), &settings));
+        assert!(!is_tls(peer, &HeaderMap::new(), &settings));
     }
 }

@@ -2,9 +2,11 @@
 
 use std::marker::PhantomData;
 use std::net::{IpAddr, Ipv4Addr};
+use std::ops::Deref;
 
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::response::IntoResponse;
+use http::HeaderMap;
 use http::request::Parts;
 use parlor_engine::app::{self, AppError};
 use parlor_engine::domain::Scope;
@@ -15,6 +17,7 @@ use super::Context;
 use super::address::{Peer, client_address};
 use super::bearer::{Authorization, authorization};
 use super::json::{self, BadBody, FieldError};
+use super::limits::Meter;
 use super::refusal::Refusal;
 
 /// A JSON body.
@@ -198,9 +201,45 @@ impl<E: From<Refusal> + IntoResponse> FromRequestParts<Context> for Caller<E> {
             return Err(refuse(AppError::Unauthenticated("Not authenticated")));
         };
         let caller = context.app.authenticate(&token).await.map_err(refuse)?;
+        if let Some(meter) = parts.extensions.get::<Meter>() {
+            meter.admit(&caller).map_err(refuse)?;
+        }
         let scope = if parts.method.is_safe() { Scope::Read } else { Scope::Chat };
         caller.allow(scope).map_err(refuse)?;
         Ok(Self { caller, dialect: PhantomData })
+    }
+}
+
+/// What a request says of who calls, where guests may: its headers, and the meter that is told when the caller is known.
+pub struct Credentials {
+    headers: HeaderMap,
+    meter: Meter,
+}
+
+impl Credentials {
+    /// Counts the request against its caller.
+    ///
+    /// # Errors
+    /// [`AppError::TooMany`].
+    pub fn admit(&self, caller: app::Caller) -> Result<app::Caller, AppError> {
+        self.meter.admit(&caller)?;
+        Ok(caller)
+    }
+}
+
+impl Deref for Credentials {
+    type Target = HeaderMap;
+
+    fn deref(&self) -> &HeaderMap {
+        &self.headers
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Credentials {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
+        Ok(Self { headers: parts.headers.clone(), meter: Meter::from_request_parts(parts, state).await? })
     }
 }
 

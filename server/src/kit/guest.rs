@@ -1,13 +1,13 @@
 //! Who calls where no login is needed: the bearer token's account; without a token, and where guests are allowed, the guest that the
 //! request names.
 
-use http::HeaderMap;
 use parlor_engine::app::chat::SendMessage;
 use parlor_engine::app::{AppError, Caller, Noun};
 use parlor_engine::domain::{ConversationId, GuestRealm};
 
 use super::Context;
 use super::bearer::Authorization;
+use super::extract::Credentials;
 
 /// How a request without a token says who it is for.
 pub enum Guest<'a> {
@@ -26,15 +26,16 @@ impl Guests {
     ///
     /// # Errors
     /// [`AppError::Unauthenticated`], and [`AppError::NotFound`] for a conversation that is no guest's of this surface.
-    pub async fn caller(self, context: &Context, headers: &HeaderMap, guest: Guest<'_>) -> Result<Caller, AppError> {
-        match context.authorization(headers) {
+    pub async fn caller(self, context: &Context, headers: &Credentials, guest: Guest<'_>) -> Result<Caller, AppError> {
+        let caller = match context.authorization(headers) {
             Authorization::Bearer(token) => context.app.authenticate(&token).await,
             Authorization::Other => Err(AppError::Unauthenticated("Not authenticated")),
             Authorization::Absent => match guest {
                 Guest::Named(key) => context.app.guest(self.0, key).await,
                 Guest::OfConversation(id) => context.app.guest_of_conversation(self.0, id).await,
             },
-        }
+        };
+        headers.admit(caller?)
     }
 
     /// As [`Guests::caller`], but makes no guest: `None` when there is none of that name.
@@ -44,11 +45,14 @@ impl Guests {
     pub async fn known_caller(
         self,
         context: &Context,
-        headers: &HeaderMap,
+        headers: &Credentials,
         name: &str,
     ) -> Result<Option<Caller>, AppError> {
         match context.authorization(headers) {
-            Authorization::Absent => context.app.known_guest(self.0, name).await,
+            Authorization::Absent => {
+                let guest = context.app.known_guest(self.0, name).await?;
+                guest.map(|guest| headers.admit(guest)).transpose()
+            }
             _ => self.caller(context, headers, Guest::Named(name)).await.map(Some),
         }
     }
@@ -60,7 +64,7 @@ impl Guests {
     pub async fn sender(
         self,
         context: &Context,
-        headers: &HeaderMap,
+        headers: &Credentials,
         name: &str,
         message: &SendMessage,
     ) -> Result<Caller, AppError> {

@@ -10,10 +10,12 @@ pub mod guest;
 pub mod headers;
 pub mod ids;
 pub mod json;
+pub mod limits;
 pub mod listener;
 pub mod metrics;
 pub mod refusal;
 pub mod request_log;
+pub mod security_headers;
 pub mod sse;
 pub mod websocket;
 

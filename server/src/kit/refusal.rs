@@ -52,7 +52,9 @@ pub fn with_headers(mut response: Response, refusal: &Refusal) -> Response {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         Refusal::App(AppError::TooMany(limited)) => {
-            let seconds = limited.retry_after.as_secs().max(1);
+            // Rounded up: who comes again then is let in.
+            let seconds = limited.retry_after.as_millis().div_ceil(1000).max(1);
+            let seconds = u64::try_from(seconds).unwrap_or(u64::MAX);
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
             let policy = format!("\"{}\";q={};w={}", limited.policy, limited.quota, limited.window.as_secs());
             let state = format!("\"{}\";r=0;t={seconds}", limited.policy);

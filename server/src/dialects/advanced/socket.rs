@@ -6,7 +6,7 @@ use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::{State, WebSocketUpgrade};
 use axum::response::Response;
 use http::HeaderMap;
-use parlor_engine::app::AppError;
+use parlor_engine::app::{AppError, Requester};
 use parlor_engine::domain::{IdempotencyKey, Invalid};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
@@ -86,6 +86,7 @@ async fn receive(context: Context, token: Arc<str>, text: String) -> Incoming {
     let told = match read(&text) {
         Ok(None) => return Incoming::Stop,
         Err(refusal) => refusal,
+        Ok(Some(_)) if let Err(limited) = context.app.count_request(Requester::Account(&caller)) => limited.into(),
         Ok(Some((message, after))) => match context.app.send_message(&caller, message).await {
             Ok(turn) => {
                 let after = if turn.is_replay { after } else { 0 };
@@ -114,6 +115,7 @@ fn error_event(refusal: &Refusal) -> ErrorEvent {
         Refusal::App(AppError::Internal(_)) => ("internal", "Internal server error".to_owned()),
         Refusal::App(error @ AppError::NotFound(_)) => ("not_found", error.to_string()),
         Refusal::App(error @ (AppError::Overloaded | AppError::ShuttingDown)) => ("unavailable", error.to_string()),
+        Refusal::App(error @ AppError::TooMany(_)) => ("rate_limited", error.to_string()),
         Refusal::App(error) => ("invalid_request", error.to_string()),
         Refusal::Malformed(faults) => (
             "invalid_request",

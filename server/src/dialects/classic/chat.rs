@@ -1,7 +1,6 @@
 //! Sending messages.
 
 use axum::extract::State;
-use http::HeaderMap;
 use parlor_engine::app::chat::{OnFailure, SendMessage};
 use parlor_engine::app::{AppError, Caller, Noun};
 use serde::{Deserialize, Serialize};
@@ -9,6 +8,7 @@ use utoipa::ToSchema;
 
 use super::caller::GUESTS;
 use super::{Error, Json};
+use crate::kit::extract::Credentials;
 use crate::kit::fastapi::{ErrorBody, ValidationErrorBody};
 use crate::kit::guest::Guest;
 use crate::kit::ids::AnyId;
@@ -57,7 +57,7 @@ pub struct ChatResponse {
     ))]
 pub async fn send_message(
     State(context): State<Context>,
-    headers: HeaderMap,
+    headers: Credentials,
     body: Json<ChatRequest>,
 ) -> Result<axum::Json<ChatResponse>, Error> {
     let body = body.into_inner();
@@ -87,7 +87,7 @@ pub async fn send_message(
 
 async fn sender(
     context: &Context,
-    headers: &HeaderMap,
+    headers: &Credentials,
     user_id: Option<&str>,
     message: &SendMessage,
 ) -> Result<Caller, AppError> {

@@ -1,7 +1,6 @@
 //! Conversations.
 
 use axum::extract::State;
-use http::HeaderMap;
 use parlor_engine::app::{AppError, Caller, ConversationWithMessages, Noun};
 use parlor_engine::domain::ConversationId;
 use parlor_engine::store::MessageRow;
@@ -11,6 +10,7 @@ use utoipa::ToSchema;
 use super::caller::{GUESTS, user_id};
 use super::{Error, Json, PathText};
 use crate::kit::Context;
+use crate::kit::extract::Credentials;
 use crate::kit::fastapi::{ErrorBody, ValidationErrorBody};
 use crate::kit::guest::Guest;
 use crate::kit::json::FieldError;
@@ -105,7 +105,7 @@ pub struct Done {
 ))]
 pub async fn create_conversation(
     State(context): State<Context>,
-    headers: HeaderMap,
+    headers: Credentials,
     body: Json<ConversationCreate>,
 ) -> Result<axum::Json<ConversationResponse>, Error> {
     let caller = GUESTS.caller(&context, &headers, Guest::Named(&body.into_inner().user_id)).await?;
@@ -124,7 +124,7 @@ pub async fn create_conversation(
     ))]
 pub async fn list_messages(
     State(context): State<Context>,
-    headers: HeaderMap,
+    headers: Credentials,
     id: PathText,
 ) -> Result<axum::Json<Vec<MessageResponse>>, Error> {
     let (_, found) = find(&context, &headers, &id.into_inner()).await?;
@@ -140,7 +140,7 @@ pub async fn list_messages(
     ))]
 pub async fn list_conversations(
     State(context): State<Context>,
-    headers: HeaderMap,
+    headers: Credentials,
     name: PathText,
 ) -> Result<axum::Json<Vec<ConversationListItem>>, Error> {
     let Some(caller) = GUESTS.known_caller(&context, &headers, &name.into_inner()).await? else {
@@ -171,7 +171,7 @@ pub async fn list_conversations(
     ))]
 pub async fn read_conversation(
     State(context): State<Context>,
-    headers: HeaderMap,
+    headers: Credentials,
     id: PathText,
 ) -> Result<axum::Json<ConversationFull>, Error> {
     let (caller, found) = find(&context, &headers, &id.into_inner()).await?;
@@ -195,7 +195,7 @@ pub async fn read_conversation(
     ))]
 pub async fn delete_conversation(
     State(context): State<Context>,
-    headers: HeaderMap,
+    headers: Credentials,
     id: PathText,
 ) -> Result<axum::Json<Done>, Error> {
     let id = conversation_id(&id.into_inner())?;
@@ -204,7 +204,11 @@ pub async fn delete_conversation(
     Ok(axum::Json(Done { message: "Conversation deleted successfully" }))
 }
 
-async fn find(context: &Context, headers: &HeaderMap, id: &str) -> Result<(Caller, ConversationWithMessages), Refusal> {
+async fn find(
+    context: &Context,
+    headers: &Credentials,
+    id: &str,
+) -> Result<(Caller, ConversationWithMessages), Refusal> {
     let id = conversation_id(id)?;
     let caller = GUESTS.caller(context, headers, Guest::OfConversation(id)).await?;
     let found = context.app.read_conversation(&caller, id).await?;

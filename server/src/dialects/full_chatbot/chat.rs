@@ -1,7 +1,7 @@
 //! Sending messages, and reading what was said.
 
 use axum::extract::State;
-use http::{HeaderMap, header};
+use http::header;
 use parlor_engine::app::chat::{OnFailure, SendMessage};
 use parlor_engine::app::{AppError, Noun};
 use parlor_engine::domain::{IdempotencyKey, Invalid};
@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{Error, GUESTS, JsonOrQuery, PathText};
+use crate::kit::extract::Credentials;
 use crate::kit::fastapi::{ErrorBody, ValidationErrorBody};
 use crate::kit::guest::Guest;
 use crate::kit::ids::AnyId;
@@ -50,7 +51,7 @@ pub struct ChatMessageResponse {
 }
 
 /// Sends a message and answers when the answer is whole and stored.
-#[utoipa::path(post, path = "/chat-message", tag = "full_chatbot", security((), ("bearer" = [])),
+#[utoipa::path(post, path = "/chat-message", tag = "full_chatbot", extensions(("x-parlor-right" = json!("guest-or-token"))), security((), ("bearer" = [])),
     request_body = ChatMessageRequest,
     responses(
         (status = 200, description = "The answer; an apology when no provider gave one", body = ChatMessageResponse),
@@ -64,7 +65,7 @@ pub struct ChatMessageResponse {
     ))]
 pub async fn send_message(
     State(context): State<Context>,
-    headers: HeaderMap,
+    headers: Credentials,
     body: JsonOrQuery<ChatMessageRequest>,
 ) -> Result<axum::Json<ChatMessageResponse>, Error> {
     // What stands in the query needs no type that a browser would ask about first, so any page could send it.
@@ -129,7 +130,7 @@ pub struct HistoryResponse {
 }
 
 /// What was said in a conversation, oldest first.
-#[utoipa::path(get, path = "/get-conversation-history/{conversation_id}", tag = "full_chatbot", security((), ("bearer" = [])),
+#[utoipa::path(get, path = "/get-conversation-history/{conversation_id}", tag = "full_chatbot", extensions(("x-parlor-right" = json!("guest-or-token"))), security((), ("bearer" = [])),
     params(("conversation_id" = String, Path, description = "The conversation's id")),
     responses(
         (status = 200, description = "The conversation", body = HistoryResponse),
@@ -139,7 +140,7 @@ pub struct HistoryResponse {
     ))]
 pub async fn read_history(
     State(context): State<Context>,
-    headers: HeaderMap,
+    headers: Credentials,
     id: PathText,
 ) -> Result<axum::Json<HistoryResponse>, Error> {
     let id = id.into_inner().parse().map_err(|_| AppError::NotFound(Noun::Conversation))?;

@@ -42,7 +42,7 @@ pub struct UserCreated {
 }
 
 /// Makes an account.
-#[utoipa::path(post, path = "/auth/signup", tag = "mvp", request_body = UserCreate, responses(
+#[utoipa::path(post, path = "/auth/signup", tag = "mvp", extensions(("x-parlor-right" = json!("public"))), request_body = UserCreate, responses(
     (status = 201, description = "Signed up", body = UserCreated),
     (status = 400, description = "A value breaks a rule", body = ErrorBody),
     (status = 409, description = "The name or the address is taken", body = ErrorBody),
@@ -87,7 +87,7 @@ pub struct LoginResponse {
 }
 
 /// Signs in.
-#[utoipa::path(post, path = "/auth/login", tag = "mvp",
+#[utoipa::path(post, path = "/auth/login", tag = "mvp", extensions(("x-parlor-right" = json!("public"))),
     request_body(content((LoginRequest = "application/json"), (LoginRequest = "application/x-www-form-urlencoded"))),
     responses(
         (status = 200, description = "Signed in", body = LoginResponse),

@@ -88,7 +88,7 @@ pub struct SendResponse {
 }
 
 /// Sends a message and answers when the answer is whole and stored.
-#[utoipa::path(post, path = "/chat/send", tag = "mvp", security(("bearer" = [])),
+#[utoipa::path(post, path = "/chat/send", tag = "mvp", extensions(("x-parlor-right" = json!("user"))), security(("bearer" = [])),
     params(("Idempotency-Key" = Option<String>, Header, description = "The same key sends the message once")),
     request_body = SendRequest,
     responses(
@@ -151,7 +151,7 @@ pub struct HistoryResponse {
 }
 
 /// What was said in a conversation, oldest first.
-#[utoipa::path(get, path = "/chat/history/{conversation_id}", tag = "mvp", security(("bearer" = [])),
+#[utoipa::path(get, path = "/chat/history/{conversation_id}", tag = "mvp", extensions(("x-parlor-right" = json!("owner"))), security(("bearer" = [])),
     params(("conversation_id" = String, Path, description = "The conversation's id")),
     responses(
         (status = 200, description = "The conversation", body = HistoryResponse),

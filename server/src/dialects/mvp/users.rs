@@ -50,7 +50,7 @@ impl From<domain::Preferences> for Preferences {
 }
 
 /// The caller's account.
-#[utoipa::path(get, path = "/users/me", tag = "mvp", security(("bearer" = [])), responses(
+#[utoipa::path(get, path = "/users/me", tag = "mvp", extensions(("x-parlor-right" = json!("user"))), security(("bearer" = [])), responses(
     (status = 200, description = "The account", body = UserResponse),
     (status = 401, description = "No valid token", body = ErrorBody),
 ))]
@@ -120,7 +120,7 @@ async fn store(
 }
 
 /// Replaces the caller's preferences. They shape all later answers, in every dialect.
-#[utoipa::path(put, path = "/users/preferences", tag = "mvp", security(("bearer" = [])), request_body = PreferencesRequest, responses(
+#[utoipa::path(put, path = "/users/preferences", tag = "mvp", extensions(("x-parlor-right" = json!("user"))), security(("bearer" = [])), request_body = PreferencesRequest, responses(
     (status = 200, description = "The preferences", body = Preferences),
     (status = 400, description = "A value breaks a rule", body = ErrorBody),
     (status = 401, description = "No valid token", body = ErrorBody),
@@ -135,7 +135,7 @@ pub async fn replace_preferences(
 }
 
 /// Changes those of the caller's preferences that are named. They shape all later answers, in every dialect.
-#[utoipa::path(patch, path = "/users/preferences", tag = "mvp", security(("bearer" = [])), request_body = PreferencesRequest, responses(
+#[utoipa::path(patch, path = "/users/preferences", tag = "mvp", extensions(("x-parlor-right" = json!("user"))), security(("bearer" = [])), request_body = PreferencesRequest, responses(
     (status = 200, description = "All preferences", body = Preferences),
     (status = 400, description = "A value breaks a rule", body = ErrorBody),
     (status = 401, description = "No valid token", body = ErrorBody),
@@ -150,7 +150,7 @@ pub async fn change_preferences(
 }
 
 /// As PATCH, for clients that cannot send one.
-#[utoipa::path(post, path = "/users/preferences", tag = "mvp", security(("bearer" = [])), request_body = PreferencesRequest, responses(
+#[utoipa::path(post, path = "/users/preferences", tag = "mvp", extensions(("x-parlor-right" = json!("user"))), security(("bearer" = [])), request_body = PreferencesRequest, responses(
     (status = 200, description = "All preferences", body = Preferences),
     (status = 400, description = "A value breaks a rule", body = ErrorBody),
     (status = 401, description = "No valid token", body = ErrorBody),

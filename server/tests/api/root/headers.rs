@@ -66,3 +66,37 @@ async fn every_request_leaves_one_line() {
     let line: serde_json::Value = serde_json::from_str(&log[before]).unwrap();
     assert_eq!((&line["method"], &line["route"], &line["status"]), (&json!("POST"), &json!("/chat"), &json!(200)));
 }
+
+#[tokio::test]
+async fn no_page_of_another_site_frames_us_or_learns_where_its_visitors_were() {
+    let server = Setup::new().start();
+    for path in ["/", "/health", "/docs", "/redoc", "/nothing", "/openapi.json", "/api/users/me"] {
+        let answer = send(server.get(path).header("accept", "text/html")).await;
+        assert_eq!(answer.header("x-frame-options"), "DENY", "{path}");
+        assert!(answer.header("content-security-policy").contains("frame-ancestors 'none'"), "{path}");
+        assert_eq!(answer.header("referrer-policy"), "same-origin", "{path}");
+        assert!(answer.header("permissions-policy").contains("camera=()"), "{path}");
+        assert_eq!(answer.header("strict-transport-security"), "", "{path}");
+    }
+}
+
+#[tokio::test]
+async fn browsers_are_bound_to_tls_where_there_is_tls() {
+    let server = Setup::new().env("TRUSTED_PROXIES", "127.0.0.1").start();
+    let ask = |proto: &str| send(server.get("/").header("x-forwarded-proto", proto));
+    assert_eq!(ask("https").await.header("strict-transport-security"), "max-age=31536000");
+    assert_eq!(ask("http").await.header("strict-transport-security"), "");
+    let direct = Setup::new().start();
+    let answer = send(direct.get("/").header("x-forwarded-proto", "https")).await;
+    assert_eq!(answer.header("strict-transport-security"), "", "nobody but a trusted proxy says so");
+}
+
+#[tokio::test]
+async fn what_is_somebodys_own_is_kept_in_no_cache() {
+    let server = Setup::new().start();
+    let token = server.sign_up("user@example.com").await;
+    for path in ["/api/users/me", "/api/history", "/conversations/1/messages", "/api/v1/chat/messages/1/stream"] {
+        let answer = send(server.get(path).bearer_auth(&token)).await;
+        assert_eq!(answer.header("cache-control"), "no-store", "{path}");
+    }
+}

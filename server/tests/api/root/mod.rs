@@ -4,6 +4,7 @@ mod cors;
 mod documentation;
 mod headers;
 mod health;
+mod limits;
 mod metrics;
 mod openapi;
 mod pages;

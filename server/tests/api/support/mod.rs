@@ -36,6 +36,8 @@ impl Setup {
             .env("GUEST_ACCESS", "on")
             .env("SECURITY__BCRYPT_ROUNDS", "4")
             .env("LOG_FORMAT", "json")
+            .env("RATE_LIMIT__PER_MINUTE", "0")
+            .env("RATE_LIMIT__PER_HOUR", "0")
     }
 
     /// Sets an environment variable.

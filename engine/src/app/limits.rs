@@ -1,0 +1,78 @@
+//! How often one may call.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::accounts::network_of;
+use super::error::Limited;
+use super::{App, AppError, Caller};
+
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3600);
+/// How many callers' worth of requests one address may make, so that an office behind one address is not starved.
+const CALLERS_PER_ADDRESS: u32 = 10;
+
+/// Whose request is counted.
+#[derive(Debug, Clone, Copy)]
+pub enum Requester<'a> {
+    /// An account's, guests included.
+    Account(&'a Caller),
+    /// Somebody's who is known by the address alone.
+    Anonymous(IpAddr),
+    /// Whoever's it is, an address makes so many altogether.
+    Address(IpAddr),
+}
+
+/// What one limit leaves, in the terms of draft-ietf-httpapi-ratelimit-headers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Allowance {
+    /// The policy's name.
+    pub policy: &'static str,
+    /// How many it allows in a window.
+    pub quota: u32,
+    /// The window.
+    pub window: Duration,
+    /// How many more may come at once.
+    pub remaining: u32,
+    /// Until the running window ends.
+    pub resets: Duration,
+}
+
+impl App {
+    /// Counts a request. Returns what is left, per limit; nothing where none is set.
+    ///
+    /// # Errors
+    /// [`AppError::TooMany`]; the request counts against no limit then.
+    pub fn count_request(&self, requester: Requester<'_>) -> Result<Vec<Allowance>, AppError> {
+        let limits = &self.settings.limits;
+        let (names, key, factor) = match requester {
+            Requester::Account(caller) => (["minute", "hour"], format!("account/{}", caller.id()), 1),
+            Requester::Anonymous(address) => (["minute", "hour"], format!("anonymous/{}", network_of(address)), 1),
+            Requester::Address(address) => {
+                (["address-minute", "address-hour"], format!("address/{}", network_of(address)), CALLERS_PER_ADDRESS)
+            }
+        };
+        let now = self.clock.now();
+        let mut left: Vec<Allowance> = Vec::with_capacity(2);
+        for (policy, quota, window) in [(names[0], limits.per_minute, MINUTE), (names[1], limits.per_hour, HOUR)] {
+            if quota == 0 {
+                continue;
+            }
+            let quota = quota.saturating_mul(factor);
+            match self.counters.count(&(policy, &key), quota, window, now) {
+                Ok(counted) => {
+                    let (remaining, resets) = (counted.remaining, counted.resets);
+                    left.push(Allowance { policy, quota, window, remaining, resets });
+                }
+                Err(retry_after) => {
+                    for taken in left {
+                        self.counters.uncount(&(taken.policy, &key));
+                    }
+                    metrics::counter!("parlor_rate_limited_total", "policy" => policy).increment(1);
+                    return Err(AppError::TooMany(Limited { policy, quota, window, retry_after }));
+                }
+            }
+        }
+        Ok(left)
+    }
+}
