@@ -8,3 +8,4 @@ mod limits;
 mod metrics;
 mod openapi;
 mod pages;
+mod strangers;
