@@ -25,8 +25,8 @@ use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 pub use accounts::{Login, PersonNames, Registration, Session};
-pub use api_keys::{ApiKeyRequest, IssuedApiKey};
 pub use administration::{AccountChange, AccountFilter};
+pub use api_keys::{ApiKeyRequest, IssuedApiKey};
 pub use caller::Caller;
 pub use conversations::{ConversationPage, ConversationWithMessages};
 pub use error::{AppError, Limited, Noun};

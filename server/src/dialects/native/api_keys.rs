@@ -82,7 +82,7 @@ impl From<ApiKey> for ApiKeyResponse {
 }
 
 /// Makes an API key. The answer is the only place where it can be read.
-#[utoipa::path(post, path = "/api/v1/api-keys", tag = "native", security(("bearer" = [])), request_body = CreateApiKeyRequest, responses(
+#[utoipa::path(post, path = "/api/v1/api-keys", tag = "native", extensions(("x-parlor-right" = json!("user"))), security(("bearer" = [])), request_body = CreateApiKeyRequest, responses(
     (status = 201, description = "Made", body = CreatedApiKeyResponse),
     (status = 400, description = "A value breaks a rule", body = Problem, content_type = "application/problem+json"),
     (status = 401, description = "No valid token", body = Problem, content_type = "application/problem+json"),
@@ -104,7 +104,7 @@ pub async fn create(
 }
 
 /// The caller's API keys.
-#[utoipa::path(get, path = "/api/v1/api-keys", tag = "native", security(("bearer" = [])), responses(
+#[utoipa::path(get, path = "/api/v1/api-keys", tag = "native", extensions(("x-parlor-right" = json!("user"))), security(("bearer" = [])), responses(
     (status = 200, description = "The keys, without the secret parts", body = ApiKeysResponse),
     (status = 401, description = "No valid token", body = Problem, content_type = "application/problem+json"),
     (status = 403, description = "The API key that calls lacks the scope", body = Problem, content_type = "application/problem+json"),
@@ -115,7 +115,7 @@ pub async fn list(State(context): State<Context>, caller: Caller) -> Result<axum
 }
 
 /// Deletes an API key of the caller's. It stops working at once.
-#[utoipa::path(delete, path = "/api/v1/api-keys/{id}", tag = "native", security(("bearer" = [])),
+#[utoipa::path(delete, path = "/api/v1/api-keys/{id}", tag = "native", extensions(("x-parlor-right" = json!("user"))), security(("bearer" = [])),
     params(("id" = String, Path, description = "The key's id")),
     responses(
         (status = 204, description = "Deleted"),

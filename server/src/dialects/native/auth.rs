@@ -1,14 +1,15 @@
 //! Registering, signing in, and keeping signed in.
 
 use axum::extract::State;
-use axum::response::IntoResponse;
-use http::{HeaderValue, StatusCode, header};
+use axum::response::{AppendHeaders, IntoResponse};
+use http::{HeaderName, HeaderValue, StatusCode, header};
 use parlor_engine::app;
-use parlor_engine::app::{PersonNames, Session};
+use parlor_engine::app::{AppError, PersonNames, Session};
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::cookie::{CookieMode, RefreshToken};
 use super::users::UserResponse;
 use super::{Error, FormOrJson, Json, Problem};
 use crate::kit::Context;
@@ -69,8 +70,9 @@ pub struct LoginRequest {
 pub struct TokenResponse {
     /// Goes into the `Authorization` header.
     access_token: String,
-    /// Good once, for another pair.
-    refresh_token: String,
+    /// Good once, for another pair. Absent where it went into the cookie.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refresh_token: Option<String>,
     /// Always `bearer`.
     token_type: &'static str,
     /// Seconds that the access token lives.
@@ -78,17 +80,23 @@ pub struct TokenResponse {
 }
 
 /// Tokens are kept by nobody on the way.
-pub(super) fn tokens(session: &Session) -> impl IntoResponse + use<> {
+pub(super) fn tokens(context: &Context, session: &Session, mode: CookieMode) -> impl IntoResponse + use<> {
+    let lives = context.app.settings().security.refresh_token_ttl.as_secs();
     let body = TokenResponse {
         access_token: session.access_token.clone(),
-        refresh_token: session.refresh_token.expose_secret().to_owned(),
+        refresh_token: (!mode.is_on()).then(|| session.refresh_token.expose_secret().to_owned()),
         token_type: "bearer",
         expires_in: session.expires_in,
     };
-    ([(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))], axum::Json(body))
+    let headers = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
+    (headers, set_cookie(mode.keep(&session.refresh_token, lives)), axum::Json(body))
 }
 
-/// Signs in.
+fn set_cookie(cookie: Option<HeaderValue>) -> AppendHeaders<Option<(HeaderName, HeaderValue)>> {
+    AppendHeaders(cookie.map(|cookie| (header::SET_COOKIE, cookie)))
+}
+
+/// Signs in. With the header `X-Parlor-CSRF: 1` the refresh token is kept in a cookie that no script can read.
 #[utoipa::path(post, path = "/api/v1/auth/login", tag = "native", extensions(("x-parlor-right" = json!("public"))),
     request_body(content((LoginRequest = "application/json"), (LoginRequest = "application/x-www-form-urlencoded"))),
     responses(
@@ -100,11 +108,13 @@ pub(super) fn tokens(session: &Session) -> impl IntoResponse + use<> {
 pub async fn login(
     State(context): State<Context>,
     ClientAddress(address): ClientAddress,
+    mode: CookieMode,
     body: FormOrJson<LoginRequest>,
 ) -> Result<impl IntoResponse, Error> {
     let body = body.into_inner();
     let login = app::Login { login: body.username, password: body.password.into(), address };
-    Ok(tokens(&context.app.login(login).await?))
+    let session = context.app.login(login).await?;
+    Ok(tokens(&context, &session, mode))
 }
 
 /// A refresh token.
@@ -112,25 +122,30 @@ pub async fn login(
 #[schema(as = native::RefreshRequest)]
 pub struct RefreshRequest {
     /// The newest of its family.
-    refresh_token: String,
+    pub(super) refresh_token: String,
 }
 
-/// Exchanges a refresh token for a new pair. One that comes again ends its whole family.
+/// Exchanges a refresh token for a new pair. One that comes again ends its whole family. With the header `X-Parlor-CSRF: 1` the token is the
+/// cookie's, and the body is not looked at.
 #[utoipa::path(post, path = "/api/v1/auth/refresh", tag = "native", extensions(("x-parlor-right" = json!("public"))), request_body = RefreshRequest, responses(
     (status = 200, description = "A new pair", body = TokenResponse),
     (status = 401, description = "Unknown, expired, used or revoked", body = Problem, content_type = "application/problem+json"),
     (status = 422, description = "The body does not parse", body = Problem, content_type = "application/problem+json"),
 ))]
-pub async fn refresh(State(context): State<Context>, body: Json<RefreshRequest>) -> Result<impl IntoResponse, Error> {
-    Ok(tokens(&context.app.refresh(&body.into_inner().refresh_token.into()).await?))
+pub async fn refresh(State(context): State<Context>, given: RefreshToken) -> Result<impl IntoResponse, Error> {
+    let token = given.token.ok_or(AppError::Unauthenticated("There is no refresh cookie"))?;
+    let session = context.app.refresh(&token).await?;
+    Ok(tokens(&context, &session, given.mode))
 }
 
-/// Ends the session that a refresh token belongs to.
+/// Ends the session that a refresh token belongs to. With the header `X-Parlor-CSRF: 1` the token is the cookie's, which is taken away.
 #[utoipa::path(post, path = "/api/v1/auth/logout", tag = "native", extensions(("x-parlor-right" = json!("public"))), request_body = RefreshRequest, responses(
     (status = 204, description = "Ended, or was never there"),
     (status = 422, description = "The body does not parse", body = Problem, content_type = "application/problem+json"),
 ))]
-pub async fn logout(State(context): State<Context>, body: Json<RefreshRequest>) -> Result<StatusCode, Error> {
-    context.app.logout(&body.into_inner().refresh_token.into()).await?;
-    Ok(StatusCode::NO_CONTENT)
+pub async fn logout(State(context): State<Context>, given: RefreshToken) -> Result<impl IntoResponse, Error> {
+    if let Some(token) = given.token {
+        context.app.logout(&token).await?;
+    }
+    Ok((StatusCode::NO_CONTENT, set_cookie(given.mode.clear())))
 }

@@ -80,7 +80,7 @@ impl From<Vec<Consent>> for ConsentsResponse {
 }
 
 /// What the caller has agreed to, and the history of it.
-#[utoipa::path(get, path = "/api/v1/users/me/consents", tag = "native", security(("bearer" = [])), responses(
+#[utoipa::path(get, path = "/api/v1/users/me/consents", tag = "native", extensions(("x-parlor-right" = json!("user"))), security(("bearer" = [])), responses(
     (status = 200, description = "The consents", body = ConsentsResponse),
     (status = 401, description = "No valid token", body = Problem, content_type = "application/problem+json"),
 ))]
@@ -89,7 +89,7 @@ pub async fn list(State(context): State<Context>, caller: Caller) -> Result<axum
 }
 
 /// Agrees to something, or takes that back. Nothing is overwritten: what held before stays in the history.
-#[utoipa::path(put, path = "/api/v1/users/me/consents", tag = "native", security(("bearer" = [])), request_body = ConsentsRequest, responses(
+#[utoipa::path(put, path = "/api/v1/users/me/consents", tag = "native", extensions(("x-parlor-right" = json!("user"))), security(("bearer" = [])), request_body = ConsentsRequest, responses(
     (status = 200, description = "The consents as they are now", body = ConsentsResponse),
     (status = 400, description = "A value breaks a rule", body = Problem, content_type = "application/problem+json"),
     (status = 401, description = "No valid token", body = Problem, content_type = "application/problem+json"),

@@ -19,7 +19,7 @@ pub struct MailLinkRequest {
 }
 
 /// Sends a link by which a forgotten password is set anew. The answer is the same whether an account has that address.
-#[utoipa::path(post, path = "/api/v1/auth/password/forgot", tag = "native", request_body = MailLinkRequest, responses(
+#[utoipa::path(post, path = "/api/v1/auth/password/forgot", tag = "native", extensions(("x-parlor-right" = json!("public"))), request_body = MailLinkRequest, responses(
     (status = 202, description = "If an account has that address, a link is on its way"),
     (status = 400, description = "It is no address", body = Problem, content_type = "application/problem+json"),
     (status = 422, description = "The body does not parse", body = Problem, content_type = "application/problem+json"),
@@ -46,7 +46,7 @@ pub struct ResetPasswordRequest {
 }
 
 /// Sets a new password by the link that was sent. Everything that the old one opened ends: all sessions and all API keys.
-#[utoipa::path(post, path = "/api/v1/auth/password/reset", tag = "native", request_body = ResetPasswordRequest, responses(
+#[utoipa::path(post, path = "/api/v1/auth/password/reset", tag = "native", extensions(("x-parlor-right" = json!("public"))), request_body = ResetPasswordRequest, responses(
     (status = 204, description = "Set"),
     (status = 400, description = "The link is unknown, used or expired, or the password breaks a rule", body = Problem, content_type = "application/problem+json"),
     (status = 422, description = "The body does not parse", body = Problem, content_type = "application/problem+json"),
@@ -66,7 +66,7 @@ pub struct VerifyEmailRequest {
 }
 
 /// Verifies the address that the link was sent to.
-#[utoipa::path(post, path = "/api/v1/auth/verify-email", tag = "native", request_body = VerifyEmailRequest, responses(
+#[utoipa::path(post, path = "/api/v1/auth/verify-email", tag = "native", extensions(("x-parlor-right" = json!("public"))), request_body = VerifyEmailRequest, responses(
     (status = 204, description = "Verified"),
     (status = 400, description = "The link is unknown, used or expired", body = Problem, content_type = "application/problem+json"),
     (status = 422, description = "The body does not parse", body = Problem, content_type = "application/problem+json"),
@@ -77,7 +77,7 @@ pub async fn verify(State(context): State<Context>, body: Json<VerifyEmailReques
 }
 
 /// Sends the link that verifies an address again. The answer is the same whether an account has that address.
-#[utoipa::path(post, path = "/api/v1/auth/verify-email/resend", tag = "native", request_body = MailLinkRequest, responses(
+#[utoipa::path(post, path = "/api/v1/auth/verify-email/resend", tag = "native", extensions(("x-parlor-right" = json!("public"))), request_body = MailLinkRequest, responses(
     (status = 202, description = "If an account has that address and has not verified it, a link is on its way"),
     (status = 400, description = "It is no address", body = Problem, content_type = "application/problem+json"),
     (status = 422, description = "The body does not parse", body = Problem, content_type = "application/problem+json"),

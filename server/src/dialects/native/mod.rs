@@ -5,6 +5,7 @@ mod api_keys;
 mod auth;
 mod chat;
 mod consents;
+mod cookie;
 mod error;
 mod mail_links;
 mod sessions;

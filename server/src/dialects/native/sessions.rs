@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::auth::{TokenResponse, tokens};
+use super::cookie::CookieMode;
 use super::{Caller, Error, Json, PathText, Problem};
 use crate::kit::Context;
 
@@ -31,7 +32,7 @@ pub struct SessionsResponse {
 }
 
 /// The caller's open sessions.
-#[utoipa::path(get, path = "/api/v1/auth/sessions", tag = "native", security(("bearer" = [])), responses(
+#[utoipa::path(get, path = "/api/v1/auth/sessions", tag = "native", extensions(("x-parlor-right" = json!("user"))), security(("bearer" = [])), responses(
     (status = 200, description = "The sessions", body = SessionsResponse),
     (status = 401, description = "No valid token", body = Problem, content_type = "application/problem+json"),
     (status = 403, description = "The API key lacks the scope `account`", body = Problem, content_type = "application/problem+json"),
@@ -47,7 +48,7 @@ pub async fn list(State(context): State<Context>, caller: Caller) -> Result<axum
 }
 
 /// Ends one session of the caller's: it cannot be refreshed any more. An access token that it holds works until it expires.
-#[utoipa::path(delete, path = "/api/v1/auth/sessions/{id}", tag = "native", security(("bearer" = [])),
+#[utoipa::path(delete, path = "/api/v1/auth/sessions/{id}", tag = "native", extensions(("x-parlor-right" = json!("user"))), security(("bearer" = [])),
     params(("id" = String, Path, description = "The session's id")),
     responses(
         (status = 204, description = "Ended"),
@@ -61,7 +62,7 @@ pub async fn end(State(context): State<Context>, caller: Caller, id: PathText) -
 }
 
 /// Ends all sessions of the caller's, this one too, and their access tokens at once. API keys stay.
-#[utoipa::path(post, path = "/api/v1/auth/logout-all", tag = "native", security(("bearer" = [])), responses(
+#[utoipa::path(post, path = "/api/v1/auth/logout-all", tag = "native", extensions(("x-parlor-right" = json!("user"))), security(("bearer" = [])), responses(
     (status = 204, description = "Ended"),
     (status = 401, description = "No valid token", body = Problem, content_type = "application/problem+json"),
     (status = 403, description = "The API key lacks the scope `account`", body = Problem, content_type = "application/problem+json"),
@@ -83,7 +84,7 @@ pub struct ChangePasswordRequest {
 }
 
 /// Changes the password. Everything that the old one opened ends: all sessions and all API keys. The answer is a new session.
-#[utoipa::path(post, path = "/api/v1/auth/password", tag = "native", security(("bearer" = [])), request_body = ChangePasswordRequest, responses(
+#[utoipa::path(post, path = "/api/v1/auth/password", tag = "native", extensions(("x-parlor-right" = json!("user"))), security(("bearer" = [])), request_body = ChangePasswordRequest, responses(
     (status = 200, description = "Changed", body = TokenResponse),
     (status = 400, description = "The old password is wrong, or the new one breaks a rule", body = Problem, content_type = "application/problem+json"),
     (status = 401, description = "No valid token", body = Problem, content_type = "application/problem+json"),
@@ -94,10 +95,11 @@ pub struct ChangePasswordRequest {
 pub async fn change_password(
     State(context): State<Context>,
     caller: Caller,
+    mode: CookieMode,
     body: Json<ChangePasswordRequest>,
 ) -> Result<impl IntoResponse, Error> {
     let body = body.into_inner();
     let (current, new) = (body.current_password.into(), body.new_password.into());
     let session = context.app.change_password(&caller.into_inner(), &current, &new).await?;
-    Ok(tokens(&session))
+    Ok(tokens(&context, &session, mode))
 }

@@ -48,7 +48,7 @@ impl UserResponse {
 }
 
 /// The caller's account.
-#[utoipa::path(get, path = "/api/v1/users/me", tag = "native", security(("bearer" = [])), responses(
+#[utoipa::path(get, path = "/api/v1/users/me", tag = "native", extensions(("x-parlor-right" = json!("user"))), security(("bearer" = [])), responses(
     (status = 200, description = "The account", body = UserResponse),
     (status = 401, description = "No valid token", body = Problem, content_type = "application/problem+json"),
 ))]
@@ -86,7 +86,7 @@ fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<Str
 }
 
 /// Changes the caller's account.
-#[utoipa::path(patch, path = "/api/v1/users/me", tag = "native", security(("bearer" = [])), request_body = UpdateUserRequest, responses(
+#[utoipa::path(patch, path = "/api/v1/users/me", tag = "native", extensions(("x-parlor-right" = json!("user"))), security(("bearer" = [])), request_body = UpdateUserRequest, responses(
     (status = 200, description = "As it is now", body = UserResponse),
     (status = 400, description = "A value breaks a rule, or the password is wrong", body = Problem, content_type = "application/problem+json"),
     (status = 401, description = "No valid token", body = Problem, content_type = "application/problem+json"),
@@ -121,7 +121,7 @@ pub struct DeleteUserRequest {
 }
 
 /// Erases the caller's account with its conversations, at once and for good. What it used stays counted, under an id that names nobody.
-#[utoipa::path(delete, path = "/api/v1/users/me", tag = "native", security(("bearer" = [])), request_body = DeleteUserRequest, responses(
+#[utoipa::path(delete, path = "/api/v1/users/me", tag = "native", extensions(("x-parlor-right" = json!("user"))), security(("bearer" = [])), request_body = DeleteUserRequest, responses(
     (status = 204, description = "Erased"),
     (status = 400, description = "The password is wrong", body = Problem, content_type = "application/problem+json"),
     (status = 401, description = "No valid token", body = Problem, content_type = "application/problem+json"),

@@ -3,6 +3,7 @@
 mod admin;
 mod api_keys;
 mod auth;
+mod cookie;
 mod mail_links;
 mod refresh;
 mod resume;
