@@ -1,3 +1,4 @@
+import { keepToken, newestOf, renew, sendWithCookie } from './tokens';
 import type { Account, HistoryPage, StoredMessage } from './types';
 
 /** What the server refused, in its own words. `status` is 0 when it could not be reached at all. */
@@ -16,7 +17,6 @@ interface Call {
   method?: string;
   token?: string | undefined;
   json?: unknown;
-  form?: Record<string, string>;
   headers?: Record<string, string>;
   signal?: AbortSignal;
 }
@@ -25,18 +25,28 @@ const CALL_TIMEOUT_MS = 30_000;
 const ANSWER_TIMEOUT_MS = 180_000;
 const MAX_DETAIL_CHARS = 600;
 
-/** Sends a call and returns the successful response with its body unread. */
+/** Sends a call and returns the successful response with its body unread. A token that has run out is renewed on the way. */
 export async function send(path: string, call: Call): Promise<Response> {
+  let token = call.token && newestOf(call.token);
+  let response = await attempt(path, call, token);
+  if (response.status === 401 && token) {
+    token = await renew(token);
+    if (token) response = await attempt(path, call, token);
+  }
+  if (response.ok) return response;
+  throw await refusal(response);
+}
+
+async function attempt(path: string, call: Call, token: string | undefined): Promise<Response> {
   const headers = new Headers(call.headers);
-  if (call.token) headers.set('Authorization', `Bearer ${call.token}`);
+  if (token) headers.set('Authorization', `Bearer ${token}`);
   if (call.json !== undefined) headers.set('Content-Type', 'application/json');
-  const body = call.json !== undefined ? JSON.stringify(call.json) : call.form && new URLSearchParams(call.form);
-  let response: Response;
+  const body = call.json === undefined ? null : JSON.stringify(call.json);
   try {
-    response = await fetch(path, {
+    return await fetch(path, {
       method: call.method ?? 'GET',
       headers,
-      body: body ?? null,
+      body,
       signal: call.signal ?? null,
       credentials: 'omit',
       cache: 'no-store',
@@ -44,8 +54,6 @@ export async function send(path: string, call: Call): Promise<Response> {
   } catch (error) {
     throw unreachable(error);
   }
-  if (response.ok) return response;
-  throw await refusal(response);
 }
 
 async function callJson<T>(path: string, call: Call, timeoutMs = CALL_TIMEOUT_MS): Promise<T> {
@@ -98,9 +106,20 @@ export function register(email: string, password: string): Promise<Account> {
 }
 
 export async function login(email: string, password: string): Promise<string> {
-  const form = { username: email, password };
-  const answer = await callJson<{ access_token: string }>('/api/auth/login', { method: 'POST', form });
-  return answer.access_token;
+  const response = await sendWithCookie('/api/v1/auth/login', { username: email, password }).catch((error: unknown) => {
+    throw unreachable(error);
+  });
+  if (!response.ok) throw await refusal(response);
+  return keepToken(((await response.json()) as { access_token: string }).access_token);
+}
+
+/** Ends the session of this browser. Whoever cannot be reached is not asked again: the cookie runs out by itself. */
+export async function logout(): Promise<void> {
+  await sendWithCookie('/api/v1/auth/logout').catch(() => undefined);
+}
+
+export function readMe(token: string): Promise<{ email: string | null }> {
+  return callJson('/api/users/me', { token });
 }
 
 export function listHistory(token: string, page: number, perPage: number): Promise<HistoryPage> {

@@ -1,9 +1,14 @@
-import { useCallback, useState } from 'react';
+import { useCallback, useEffect, useState } from 'react';
+import { logout, readMe } from '../api/client';
+import { resume } from '../api/tokens';
 
+/** `token` is the first of the sign-in, and stands for it; newer ones take its place in `api/tokens`. */
 export type Session = { kind: 'user'; token: string; email: string } | { kind: 'guest'; userId: string };
 
 export interface SessionState {
   session: Session | undefined;
+  /** It is not known yet who is signed in. */
+  resuming: boolean;
   /** Why the sign-in page is shown again. */
   notice: string;
   guestsAllowed: boolean;
@@ -13,22 +18,40 @@ export interface SessionState {
 }
 
 const KEY = 'parlor.session';
+/** Says that there is a cookie to ask with, which no script can see. */
+const SIGNED_IN_KEY = 'parlor.signed-in';
 const NO_GUESTS_KEY = 'parlor.no-guests';
 
-/** Who is signed in. Kept in this tab's session storage, so that it ends with the tab. */
+/** Who is signed in. An account is known again by its cookie, in every tab; a guest is this tab's alone. */
 export function useSession(): SessionState {
-  const [session, setSession] = useState(load);
+  const [session, setSession] = useState(loadGuest);
+  const [resuming, setResuming] = useState(() => session === undefined && localStorage.getItem(SIGNED_IN_KEY) !== null);
   const [notice, setNotice] = useState('');
   const [guestsAllowed, setGuestsAllowed] = useState(() => sessionStorage.getItem(NO_GUESTS_KEY) === null);
 
+  useEffect(() => {
+    if (!resuming) return;
+    void resumeSession().then((found) => {
+      if (!found) localStorage.removeItem(SIGNED_IN_KEY);
+      setSession(found);
+      setResuming(false);
+    });
+  }, [resuming]);
+
   const enter = useCallback((next: Session) => {
-    sessionStorage.setItem(KEY, JSON.stringify(next));
+    if (next.kind === 'guest') sessionStorage.setItem(KEY, JSON.stringify(next));
+    else localStorage.setItem(SIGNED_IN_KEY, '1');
     setNotice('');
     setSession(next);
   }, []);
 
   const leave = useCallback((why: string) => {
     sessionStorage.removeItem(KEY);
+    // A session that ended by itself may be another account's by now: only who says so is signed out.
+    if (why === '' && localStorage.getItem(SIGNED_IN_KEY) !== null) {
+      localStorage.removeItem(SIGNED_IN_KEY);
+      void logout();
+    }
     setNotice(why);
     setSession(undefined);
   }, []);
@@ -39,7 +62,7 @@ export function useSession(): SessionState {
     leave('This server does not take guests. Sign in or create an account to go on.');
   }, [leave]);
 
-  return { session, notice, guestsAllowed, enter, leave, refuseGuests };
+  return { session, resuming, notice, guestsAllowed, enter, leave, refuseGuests };
 }
 
 export function newGuest(): Session {
@@ -52,10 +75,16 @@ export function newKey(): string {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
-function load(): Session | undefined {
+async function resumeSession(): Promise<Session | undefined> {
+  const token = await resume();
+  if (token === undefined) return undefined;
+  const { email } = await readMe(token).catch(() => ({ email: null }));
+  return { kind: 'user', token, email: email ?? '' };
+}
+
+function loadGuest(): Session | undefined {
   try {
     const value = JSON.parse(sessionStorage.getItem(KEY) ?? 'null') as Session | null;
-    if (value?.kind === 'user' && value.token) return value;
     if (value?.kind === 'guest' && value.userId) return value;
   } catch {
     // What another version left there is no session.
