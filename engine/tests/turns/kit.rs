@@ -219,6 +219,7 @@ pub fn message(text: &str) -> SendMessage {
         conversation_id: None,
         text: text.to_owned(),
         model: None,
+        language: None,
         idempotency_key: None,
         stream: true,
         on_failure: OnFailure::Fail,

@@ -139,8 +139,12 @@ where
             Ok(value) => Ok(Self { value, dialect: PhantomData }),
             Err(error) => {
                 let field = error.path().to_string();
-                let msg = "Input should be a valid integer, unable to parse string as an integer";
-                Err(Refusal::Malformed(vec![FieldError::new("query", &field, "int_parsing", msg)]).into())
+                let (kind, msg) = if error.inner().to_string().contains("`true` or `false`") {
+                    ("bool_parsing", "Input should be a valid boolean, unable to interpret input")
+                } else {
+                    ("int_parsing", "Input should be a valid integer, unable to parse string as an integer")
+                };
+                Err(Refusal::Malformed(vec![FieldError::new("query", &field, kind, msg)]).into())
             }
         }
     }
@@ -169,13 +173,15 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, E> {
         match axum::extract::Path::<String>::from_request_parts(parts, state).await {
             Ok(axum::extract::Path(text)) => Ok(Self { text, dialect: PhantomData }),
-            Err(_) => {
-                let msg = "Input should be a valid string, unable to parse raw data as a unicode string";
-                let fault = FieldError { loc: vec!["path".into()], msg: msg.into(), r#type: "string_unicode".into() };
-                Err(Refusal::Malformed(vec![fault]).into())
-            }
+            Err(_) => Err(no_text().into()),
         }
     }
+}
+
+fn no_text() -> Refusal {
+    let msg = "Input should be a valid string, unable to parse raw data as a unicode string";
+    let fault = FieldError { loc: vec!["path".into()], msg: msg.into(), r#type: "string_unicode".into() };
+    Refusal::Malformed(vec![fault])
 }
 
 /// The account that calls, by its bearer token. An API key needs the scope `read` for what only reads, `chat` for everything else; what

@@ -16,6 +16,7 @@ pub mod metrics;
 pub mod refusal;
 pub mod request_log;
 pub mod security_headers;
+pub mod socket;
 pub mod sse;
 pub mod websocket;
 

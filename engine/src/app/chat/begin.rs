@@ -7,7 +7,7 @@ use super::follow::TurnHandle;
 use super::run::Run;
 use crate::app::conversations::DRAWS;
 use crate::app::{App, AppError, Caller, Noun};
-use crate::domain::{Attachments, ConversationId, IdempotencyKey, Invalid, MessageText, Scope};
+use crate::domain::{Attachments, ConversationId, IdempotencyKey, Invalid, Language, MessageText, Scope};
 use crate::store::{Begun, NewTurn, StoreError};
 
 /// A message to send.
@@ -23,6 +23,8 @@ pub struct SendMessage {
     pub client_id: Option<String>,
     /// The model to ask; `None` for the one that the person prefers, else the settings' own.
     pub model: Option<String>,
+    /// The language to answer in, as a tag of BCP 47; `None` for the one that the person prefers, else the model's choice.
+    pub language: Option<Language>,
     /// The same key from the same account sends the message once.
     pub idempotency_key: Option<IdempotencyKey>,
     /// Whether the surface shows the answer as it is written. Where it does not, the provider is asked for the whole answer at once.
@@ -100,6 +102,10 @@ impl App {
         let fingerprint = fingerprint(message);
         let model = self.model_for(caller, message, &checked);
         let Checked { text, attachments, .. } = checked;
+        let mut preferences = caller.account().preferences.clone();
+        if let Some(language) = &message.language {
+            preferences.language = Some(language.as_str().to_owned());
+        }
         for _ in 0..DRAWS {
             let now = self.clock.now();
             let new = NewTurn {
@@ -127,7 +133,7 @@ impl App {
                         app: self.clone(),
                         live: live.clone(),
                         text: attachments.beneath(text.as_str()),
-                        preferences: caller.account().preferences.clone(),
+                        preferences,
                         stream: message.stream,
                         on_failure: message.on_failure,
                         began: now,
@@ -180,8 +186,10 @@ fn fingerprint(message: &SendMessage) -> String {
     let conversation = message.conversation_id.map(|id| id.to_string()).unwrap_or_default();
     let model = message.model.as_deref().map(str::trim).unwrap_or_default();
     let mut hash = Sha256::new();
+    let language = message.language.as_ref().map(Language::as_str);
+    // What is not there leaves the older keys as they were. An address is never taken for a tag.
     let parts = [conversation.as_str(), message.text.as_str(), model].into_iter();
-    for part in parts.chain(message.attachments.iter().map(String::as_str)) {
+    for part in parts.chain(message.attachments.iter().map(String::as_str)).chain(language) {
         hash.update((part.len() as u64).to_le_bytes());
         hash.update(part.as_bytes());
     }

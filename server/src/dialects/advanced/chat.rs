@@ -14,6 +14,7 @@ use crate::kit::events::{ChunkEvent, DoneEvent, ErrorEvent, StartEvent};
 use crate::kit::fastapi::{ErrorBody, ValidationErrorBody};
 use crate::kit::ids::AnyId;
 use crate::kit::refusal::Refusal;
+use crate::kit::socket::MessageFrame;
 use crate::kit::{Context, headers, sse};
 
 /// A message.
@@ -29,12 +30,8 @@ pub struct ChatRequest {
     model: Option<String>,
 }
 
-impl ChatRequest {
-    pub(super) fn into_message(
-        self,
-        stream: bool,
-        idempotency_key: Option<IdempotencyKey>,
-    ) -> Result<SendMessage, Refusal> {
+impl MessageFrame for ChatRequest {
+    fn into_message(self, stream: bool, idempotency_key: Option<IdempotencyKey>) -> Result<SendMessage, Refusal> {
         let conversation_id = match self.session_id.filter(|id| !id.is_empty()) {
             Some(id) => Some(id.parse().ok_or(AppError::NotFound(Noun::Conversation))?),
             None => None,
@@ -45,6 +42,7 @@ impl ChatRequest {
             attachments: Vec::new(),
             client_id: None,
             model: self.model,
+            language: None,
             idempotency_key,
             stream,
             on_failure: OnFailure::Fail,

@@ -72,6 +72,7 @@ pub async fn send_message(
         attachments: Vec::new(),
         client_id: None,
         model: None,
+        language: None,
         idempotency_key,
         stream: false,
         on_failure: OnFailure::Fallback(FALLBACK),

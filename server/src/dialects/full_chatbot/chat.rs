@@ -100,6 +100,7 @@ impl ChatMessageRequest {
             attachments: Vec::new(),
             client_id: Some(self.message_id),
             model: None,
+            language: None,
             idempotency_key: Some(key),
             stream: false,
             on_failure: OnFailure::Fallback(FALLBACK),

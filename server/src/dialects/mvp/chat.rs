@@ -44,6 +44,7 @@ impl SendRequest {
             attachments: self.attachments.unwrap_or_default(),
             client_id: None,
             model: None,
+            language: None,
             idempotency_key,
             stream: false,
             on_failure: OnFailure::Fail,

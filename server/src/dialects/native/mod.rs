@@ -8,7 +8,9 @@ mod consents;
 mod cookie;
 mod error;
 mod mail_links;
+mod send;
 mod sessions;
+mod socket;
 mod usage;
 mod users;
 
@@ -47,6 +49,9 @@ pub fn router() -> OpenApiRouter<Context> {
         .routes(routes!(usage::read))
         .routes(routes!(api_keys::list, api_keys::create))
         .routes(routes!(api_keys::delete))
+        .routes(routes!(send::send_message))
+        .routes(routes!(send::stream_message))
+        .routes(routes!(socket::open))
         .routes(routes!(chat::resume_stream))
         .routes(routes!(chat::stop))
 }

@@ -7,8 +7,11 @@ mod cookie;
 mod mail_links;
 mod refresh;
 mod resume;
+mod send;
 mod sessions;
+mod socket;
 mod stop;
+mod stream;
 mod users;
 
 use serde_json::Value;

@@ -78,6 +78,9 @@ fn every_route_of_the_contract_is_in_it() {
         ("post", "/api/v1/auth/login"),
         ("post", "/api/v1/auth/refresh"),
         ("post", "/api/v1/auth/logout"),
+        ("post", "/api/v1/chat/send"),
+        ("post", "/api/v1/chat/stream"),
+        ("get", "/api/v1/chat/ws/{user_id}"),
         ("get", "/api/v1/chat/messages/{message_id}/stream"),
         ("post", "/api/v1/chat/messages/{message_id}/stop"),
     ] {
