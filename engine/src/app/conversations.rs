@@ -1,13 +1,22 @@
 //! Conversations: making, listing, reading and deleting one's own.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
 use super::{App, AppError, Caller, Noun};
-use crate::domain::{Conversation, ConversationId, Scope};
-use crate::store::{MessageRow, StoreError};
+use crate::domain::{Conversation, ConversationId, Invalid, Scope};
+use crate::store::{ConversationChange, ConversationFilter, ConversationPlace, MessageRow, StoreError};
 
 /// Messages that one reading returns at most.
 const MESSAGES_AT_MOST: i64 = 10_000;
 /// How often a new conversation's id may meet one that exists: once in 2^53 draws per conversation stored.
 pub(super) const DRAWS: usize = 3;
+
+/// The largest page.
+const PAGE_MAX: u32 = 100;
+/// The longest text that is searched for, in characters, and how many of its words count.
+const SEARCH_CHARS: usize = 200;
+const SEARCH_WORDS: usize = 8;
 
 /// One page of a person's conversations.
 #[derive(Debug, Clone)]
@@ -16,6 +25,28 @@ pub struct ConversationPage {
     pub items: Vec<Conversation>,
     /// How many there are on all pages.
     pub total: i64,
+}
+
+/// Which of a person's conversations to list.
+#[derive(Debug, Clone, Default)]
+pub struct ListConversations {
+    /// How many at most: 1 to 100.
+    pub limit: u32,
+    /// Where an earlier list ended.
+    pub before: Option<String>,
+    /// Words that the title or one of the messages holds.
+    pub search: Option<String>,
+    /// Those in the archive instead of those that are not.
+    pub archived: bool,
+}
+
+/// Some of a person's conversations.
+#[derive(Debug, Clone)]
+pub struct ConversationList {
+    /// Pinned ones first, then the newest first.
+    pub items: Vec<Conversation>,
+    /// Where the list goes on, when it does.
+    pub next: Option<String>,
 }
 
 /// A conversation and what was said in it.
@@ -47,6 +78,9 @@ impl App {
                         title: None,
                         last_message: None,
                         message_count: 0,
+                        is_pinned: false,
+                        is_archived: false,
+                        head: None,
                         created_at: now,
                         updated_at: now,
                     });
@@ -71,6 +105,62 @@ impl App {
         let offset = i64::from(page.max(1) - 1) * limit;
         let (items, total) = self.db.conversations_of_owner(caller.id(), limit, offset).await?;
         Ok(ConversationPage { items, total })
+    }
+
+    /// The caller's conversations that are asked for. What is searched for is found where every word of it begins a word of the title, or of
+    /// one message; the thousand newest places where it stands are looked at.
+    ///
+    /// # Errors
+    /// [`AppError::Invalid`].
+    pub async fn find_conversations(
+        &self,
+        caller: &Caller,
+        wanted: ListConversations,
+    ) -> Result<ConversationList, AppError> {
+        caller.allow(Scope::Read)?;
+        let limit = page_size(wanted.limit)?;
+        let after = wanted.before.as_deref().map(place_of).transpose()?;
+        let words = match wanted.search.as_deref().map(str::trim).filter(|search| !search.is_empty()) {
+            None => Vec::new(),
+            Some(search) => match words_of(search)? {
+                // Signs alone are found nowhere.
+                words if words.is_empty() => return Ok(ConversationList { items: Vec::new(), next: None }),
+                words => words,
+            },
+        };
+        // One more than is shown tells whether the list goes on.
+        let filter = ConversationFilter { archived: wanted.archived, words, after, limit: limit + 1 };
+        let mut items = self.db.conversations_of_owner_by(caller.id(), filter).await?;
+        let shown = usize::try_from(limit).unwrap_or(usize::MAX);
+        let goes_on = items.len() > shown;
+        items.truncate(shown);
+        let next = items.last().filter(|_| goes_on).map(cursor_of);
+        Ok(ConversationList { items, next })
+    }
+
+    /// One conversation of the caller's, without its messages.
+    ///
+    /// # Errors
+    /// [`AppError::NotFound`].
+    pub async fn conversation(&self, caller: &Caller, id: ConversationId) -> Result<Conversation, AppError> {
+        caller.allow(Scope::Read)?;
+        let found = self.db.conversation_of_owner(id, caller.id()).await?;
+        found.ok_or(AppError::NotFound(Noun::Conversation))
+    }
+
+    /// Renames, pins or archives a conversation of the caller's. Gives it as it is then.
+    ///
+    /// # Errors
+    /// [`AppError::NotFound`].
+    pub async fn change_conversation(
+        &self,
+        caller: &Caller,
+        id: ConversationId,
+        change: ConversationChange,
+    ) -> Result<Conversation, AppError> {
+        caller.allow(Scope::Chat)?;
+        let changed = self.db.change_conversation_of_owner(id, caller.id(), change).await?;
+        changed.ok_or(AppError::NotFound(Noun::Conversation))
     }
 
     /// One conversation of the caller's with its messages: the newest ten thousand, or what fits in 16 MiB.
@@ -99,5 +189,74 @@ impl App {
         }
         self.turns.cancel_conversation(id);
         Ok(())
+    }
+}
+
+/// A page's size, when it is one.
+pub(super) fn page_size(limit: u32) -> Result<i64, Invalid> {
+    if !(1..=PAGE_MAX).contains(&limit) {
+        return Err(Invalid::new("limit", format!("limit must be 1 to {PAGE_MAX}")));
+    }
+    Ok(i64::from(limit))
+}
+
+/// The place after which the next page begins, as a text that clients pass back and do not read.
+fn cursor_of(last: &Conversation) -> String {
+    let place = format!("{}.{}.{}", u8::from(last.is_pinned), last.updated_at.micros(), last.id);
+    URL_SAFE_NO_PAD.encode(place)
+}
+
+fn place_of(cursor: &str) -> Result<ConversationPlace, Invalid> {
+    let read = || {
+        let text = String::from_utf8(URL_SAFE_NO_PAD.decode(cursor).ok()?).ok()?;
+        let mut parts = text.split('.');
+        let mut part = || parts.next()?.parse::<i64>().ok();
+        let (pinned, updated_at, id) = (part()?, part()?, part()?);
+        Some(ConversationPlace { is_pinned: pinned != 0, updated_at, id })
+    };
+    read().ok_or_else(|| Invalid::new("before", "before is not a cursor of this list"))
+}
+
+/// The words of what is searched for: letters and digits alone.
+fn words_of(search: &str) -> Result<Vec<String>, Invalid> {
+    if search.chars().count() > SEARCH_CHARS {
+        return Err(Invalid::new("q", format!("q must have at most {SEARCH_CHARS} characters")));
+    }
+    let words = search.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+    Ok(words.take(SEARCH_WORDS).map(str::to_owned).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::domain::{AccountId, Timestamp};
+
+    #[test]
+    fn a_cursor_leads_back_to_its_place_and_other_text_nowhere() {
+        let conversation = Conversation {
+            id: ConversationId::new(1_234_567_890_123_456).unwrap(),
+            account_id: AccountId::new(1).unwrap(),
+            title: None,
+            last_message: None,
+            message_count: 0,
+            is_pinned: true,
+            is_archived: false,
+            head: None,
+            created_at: Timestamp::from_micros(1),
+            updated_at: Timestamp::from_micros(99),
+        };
+        let place = place_of(&cursor_of(&conversation)).unwrap();
+        assert_eq!((place.is_pinned, place.updated_at, place.id), (true, 99, 1_234_567_890_123_456));
+        for other in ["", "x", "MS4y", "!!!!", "1.2.3"] {
+            assert!(place_of(other).is_err(), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_search_is_made_of_letters_and_digits() {
+        assert_eq!(words_of("don't \"NEAR\" über-42 * OR").unwrap(), ["don", "t", "NEAR", "über", "42", "OR"]);
+        assert_eq!(words_of(&"a ".repeat(50)).unwrap().len(), SEARCH_WORDS);
+        assert!(words_of(&"a".repeat(201)).is_err());
     }
 }

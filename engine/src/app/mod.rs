@@ -15,6 +15,7 @@ mod passwords;
 mod preferences;
 mod profiles;
 mod sessions;
+mod threads;
 mod tokens;
 
 use std::sync::Arc;
@@ -28,12 +29,15 @@ pub use accounts::{Login, PersonNames, Registration, Session};
 pub use administration::{AccountChange, AccountFilter};
 pub use api_keys::{ApiKeyRequest, IssuedApiKey};
 pub use caller::Caller;
-pub use conversations::{ConversationPage, ConversationWithMessages};
+pub use conversations::{ConversationList, ConversationPage, ConversationWithMessages, ListConversations};
 pub use error::{AppError, Limited, Noun};
 pub use health::{Check, Health};
 pub use limits::{Allowance, Requester};
 pub use preferences::Unnamed;
 pub use profiles::{ProfileRequest, Usage};
+pub use threads::ThreadPage;
+
+pub use crate::store::{AnswerTurn, ConversationChange, ThreadMessage};
 
 use crate::config::Settings;
 use crate::domain::Clock;

@@ -1,6 +1,6 @@
 //! Conversations and the short texts that stand for them in lists.
 
-use super::{AccountId, ConversationId, Timestamp};
+use super::{AccountId, ConversationId, Invalid, MessageId, Timestamp};
 
 /// A conversation's title, in characters at most: what `conversation_store.chat_name` holds.
 pub const TITLE_CHARS: usize = 60;
@@ -14,16 +14,47 @@ pub struct Conversation {
     pub id: ConversationId,
     /// Whose it is.
     pub account_id: AccountId,
-    /// Made from the first message.
+    /// Made from the first message, unless its owner or a model gave another.
     pub title: Option<String>,
     /// The beginning of the newest message.
     pub last_message: Option<String>,
-    /// How many messages it shows.
+    /// How many messages it holds, on all of its branches.
     pub message_count: i64,
+    /// Whether it stands before the others in lists.
+    pub is_pinned: bool,
+    /// Whether it is kept out of the usual list.
+    pub is_archived: bool,
+    /// The last message of its active branch.
+    pub head: Option<MessageId>,
     /// When it began.
     pub created_at: Timestamp,
     /// When its newest message came.
     pub updated_at: Timestamp,
+}
+
+/// A title that an owner gives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Title(String);
+
+impl Title {
+    /// Takes the text without the spaces around it.
+    ///
+    /// # Errors
+    /// When it has not 1 to [`TITLE_CHARS`] characters, or holds a control character.
+    pub fn parse(text: &str) -> Result<Self, Invalid> {
+        let text = text.trim();
+        if text.is_empty() || text.chars().count() > TITLE_CHARS || text.chars().any(char::is_control) {
+            let problem = format!("title must have 1 to {TITLE_CHARS} characters, and no control characters");
+            return Err(Invalid::new("title", problem));
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
 }
 
 /// A title out of the first message: its first line's words, cut at a word's end.

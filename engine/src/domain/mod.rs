@@ -5,6 +5,7 @@ mod api_keys;
 mod attachments;
 mod clock;
 mod conversations;
+mod feedback;
 mod ids;
 mod invalid;
 mod language;
@@ -19,7 +20,8 @@ pub use accounts::{
 pub use api_keys::{ApiKey, ApiKeyName, Scope, Scopes};
 pub use attachments::Attachments;
 pub use clock::{Clock, Timestamp};
-pub use conversations::{Conversation, PREVIEW_CHARS, TITLE_CHARS, preview_of, title_of};
+pub use conversations::{Conversation, PREVIEW_CHARS, TITLE_CHARS, Title, preview_of, title_of};
+pub use feedback::{Comment, Feedback, Rating};
 pub use ids::{AccountId, ApiKeyId, ConversationId, ID_LIMIT, MessageId, TurnId};
 pub use invalid::Invalid;
 pub use language::Language;

@@ -1,18 +1,54 @@
 //! Conversations. Every query on a person's data carries its owner.
 
 use super::{
-    Db, Row, StoreError, Tx,
+    Db, Row, StoreError, Tx, dialect,
     messages::{MessageRow, messages_of_conversation},
     tx::params,
 };
-use crate::domain::{AccountId, Conversation, ConversationId, GuestRealm, Timestamp};
+use crate::domain::{AccountId, Conversation, ConversationId, GuestRealm, MessageId, Timestamp, Title};
+
+/// Which of an owner's conversations a list shows: pinned ones first, then by their newest message.
+#[derive(Debug, Clone)]
+pub struct ConversationFilter {
+    /// Those in the archive, or those that are not.
+    pub archived: bool,
+    /// Every one of these words (letters and digits only) begins a word of the title, or of one message. Empty: all conversations.
+    pub words: Vec<String>,
+    /// Only what comes after this place.
+    pub after: Option<ConversationPlace>,
+    /// At most so many.
+    pub limit: i64,
+}
+
+/// A conversation's place in its owner's list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConversationPlace {
+    /// Whether it is pinned.
+    pub is_pinned: bool,
+    /// When its newest message came, in microseconds.
+    pub updated_at: i64,
+    /// Its id.
+    pub id: i64,
+}
+
+/// What of a conversation its owner changes; `None` leaves a thing as it is.
+#[derive(Debug, Clone, Default)]
+pub struct ConversationChange {
+    /// Another title.
+    pub title: Option<Title>,
+    /// Pinned or not.
+    pub is_pinned: Option<bool>,
+    /// In the archive or not.
+    pub is_archived: Option<bool>,
+}
 
 /// What [`read_conversation`] reads.
 macro_rules! select_conversation {
-    ($rest:literal) => {
+    ($($rest:expr),+) => {
         concat!(
-            "SELECT id, account_id, title, last_message, message_count, created_at, updated_at FROM conversations WHERE ",
-            $rest
+            "SELECT id, account_id, title, last_message, message_count, created_at, updated_at, is_pinned, is_archived, head_message_id \
+             FROM conversations WHERE ",
+            $($rest),+
         )
     };
 }
@@ -26,6 +62,9 @@ fn read_conversation(row: &Row<'_>) -> Result<Conversation, StoreError> {
         message_count: row.get(4)?,
         created_at: Timestamp::from_micros(row.get(5)?),
         updated_at: Timestamp::from_micros(row.get(6)?),
+        is_pinned: row.get::<i64>(7)? != 0,
+        is_archived: row.get::<i64>(8)? != 0,
+        head: row.get::<Option<i64>>(9)?.and_then(|id| MessageId::new(id).ok()),
     })
 }
 
@@ -116,6 +155,50 @@ impl Db {
         .await
     }
 
+    /// The owner's conversations that `filter` lets through, pinned ones first, then the newest first.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn conversations_of_owner_by(
+        &self,
+        owner: AccountId,
+        filter: ConversationFilter,
+    ) -> Result<Vec<Conversation>, StoreError> {
+        self.read(move |tx| Box::pin(async move { conversations_of_owner_by(tx, owner, &filter).await })).await
+    }
+
+    /// Changes a conversation of that owner's, and gives it as it is then. Its place among the unpinned stays, since nothing was said.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn change_conversation_of_owner(
+        &self,
+        id: ConversationId,
+        owner: AccountId,
+        change: ConversationChange,
+    ) -> Result<Option<Conversation>, StoreError> {
+        self.write(move |tx| {
+            Box::pin(async move {
+                let title = change.title.as_ref().map(Title::as_str);
+                tx.execute(
+                    "UPDATE conversations SET title = COALESCE(?, title), title_source = COALESCE(?, title_source), \
+                     is_pinned = COALESCE(?, is_pinned), is_archived = COALESCE(?, is_archived) WHERE id = ? AND account_id = ?",
+                    params![
+                        title,
+                        title.map(|_| "owner"),
+                        change.is_pinned.map(i64::from),
+                        change.is_archived.map(i64::from),
+                        id.get(),
+                        owner.get()
+                    ],
+                )
+                .await?;
+                conversation_of_owner(tx, id, owner).await
+            })
+        })
+        .await
+    }
+
     /// The guest of that surface whose conversation this is.
     ///
     /// # Errors
@@ -158,7 +241,42 @@ impl Db {
     }
 }
 
-async fn conversation_of_owner(
+async fn conversations_of_owner_by(
+    tx: &mut Tx<'_>,
+    owner: AccountId,
+    filter: &ConversationFilter,
+) -> Result<Vec<Conversation>, StoreError> {
+    // Before the first conversation there can be.
+    let start = ConversationPlace { is_pinned: true, updated_at: i64::MAX, id: i64::MAX };
+    let after = filter.after.unwrap_or(start);
+    let (archived, pinned) = (i64::from(filter.archived), i64::from(after.is_pinned));
+    if filter.words.is_empty() {
+        return tx
+            .fetch(
+                select_conversation!(
+                    "account_id = ? AND is_archived = ? AND (is_pinned, updated_at, id) < (?, ?, ?) \
+                     ORDER BY is_pinned DESC, updated_at DESC, id DESC LIMIT ?"
+                ),
+                params![owner.get(), archived, pinned, after.updated_at, after.id, filter.limit],
+                read_conversation,
+            )
+            .await;
+    }
+    let (sql, search) = match tx {
+        Tx::Sqlite(_) => (
+            select_conversation!(
+                "account_id = ? AND is_archived = ? AND (is_pinned, updated_at, id) < (?, ?, ?) AND id IN ",
+                dialect::sqlite_found!(),
+                " ORDER BY is_pinned DESC, updated_at DESC, id DESC LIMIT ?"
+            ),
+            dialect::sqlite_search(&filter.words, owner.get()),
+        ),
+    };
+    let params = params![owner.get(), archived, pinned, after.updated_at, after.id, &search, &search, filter.limit];
+    tx.fetch(sql, params, read_conversation).await
+}
+
+pub(super) async fn conversation_of_owner(
     tx: &mut Tx<'_>,
     id: ConversationId,
     owner: AccountId,

@@ -48,7 +48,7 @@ impl Db {
 fn sqlite_tables(connection: &rusqlite::Connection) -> Result<Vec<TableInfo>, StoreError> {
     let names = connection
         .prepare(
-            "SELECT name FROM sqlite_schema WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite_%' ORDER BY name",
+            "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type IN ('table', 'view') AND name NOT LIKE 'sqlite_%' ORDER BY name",
         )?
         .query_map([], |row| row.get(0))?
         .collect::<Result<Vec<String>, _>>()?;

@@ -24,7 +24,7 @@ pub struct ContextMessage {
 }
 
 /// What one reading of a conversation holds at most, in estimated tokens: 16 MiB of text.
-const READ_TOKENS: i64 = 4 * 1024 * 1024;
+pub(super) const READ_TOKENS: i64 = 4 * 1024 * 1024;
 
 impl Db {
     /// The thread that ends in `last`, oldest first: as many of its newest messages as fit in `budget` tokens and `most` messages; `last`
@@ -63,56 +63,72 @@ impl Db {
     }
 }
 
-/// A conversation's newest messages that say something, oldest first: `limit` of them at most, and no more than fill `READ_TOKENS`. Who may
-/// read them is the caller's to check, in the same transaction.
+/// The newest messages of a conversation's active branch that say something, oldest first: `limit` of them at most, and no more than fill
+/// `READ_TOKENS`. Who may read them is the caller's to check, in the same transaction.
 pub(super) async fn messages_of_conversation(
     tx: &mut Tx<'_>,
     id: ConversationId,
     limit: i64,
 ) -> Result<Vec<MessageRow>, StoreError> {
-    // Their sizes first, without their texts.
-    let sizes = tx
-        .fetch(
-            "SELECT id, tokens FROM messages WHERE conversation_id = ? ORDER BY id DESC LIMIT ?",
-            params![id.get(), limit],
-            |row| Ok((row.get::<i64>(0)?, row.get::<i64>(1)?)),
-        )
+    let branched = tx
+        .fetch_optional("SELECT is_branched FROM conversations WHERE id = ?", params![id.get()], |row| {
+            row.get::<i64>(0)
+        })
         .await?;
+    let (sizes, texts) = if branched == Some(1) {
+        (
+            "WITH RECURSIVE thread (id, parent_id, tokens, depth) AS ( \
+               SELECT m.id, m.parent_id, m.tokens, 1 FROM conversations c JOIN messages m ON m.id = c.head_message_id WHERE c.id = ? \
+               UNION ALL \
+               SELECT m.id, m.parent_id, m.tokens, t.depth + 1 FROM thread t JOIN messages m ON m.id = t.parent_id WHERE t.depth < ? \
+             ) \
+             SELECT id, tokens FROM thread ORDER BY depth",
+            "WITH RECURSIVE thread (id, parent_id) AS ( \
+               SELECT m.id, m.parent_id FROM conversations c JOIN messages m ON m.id = c.head_message_id WHERE c.id = ? \
+               UNION ALL \
+               SELECT m.id, m.parent_id FROM thread t JOIN messages m ON m.id = t.parent_id WHERE m.id >= ? \
+             ) \
+             SELECT m.id, m.role, m.content, m.created_at, t.state, m.attachments FROM thread JOIN messages m ON m.id = thread.id \
+             LEFT JOIN turns t ON t.answer_message_id = m.id WHERE m.content <> '' ORDER BY m.id LIMIT ?",
+        )
+    } else {
+        (
+            "SELECT id, tokens FROM messages WHERE conversation_id = ? ORDER BY id DESC LIMIT ?",
+            "SELECT m.id, m.role, m.content, m.created_at, t.state, m.attachments FROM messages m \
+             LEFT JOIN turns t ON t.answer_message_id = m.id \
+             WHERE m.conversation_id = ? AND m.id >= ? AND m.content <> '' ORDER BY m.id LIMIT ?",
+        )
+    };
+    // Their sizes first, without their texts.
+    let sizes = tx.fetch(sizes, params![id.get(), limit], |row| Ok((row.get::<i64>(0)?, row.get::<i64>(1)?))).await?;
     let mut room = READ_TOKENS;
     let fitting = sizes.into_iter().take_while(|(_, tokens)| {
         room -= tokens;
         room >= 0
     });
     let Some((first, _)) = fitting.last() else { return Ok(Vec::new()) };
-    tx.fetch(
-        "SELECT m.id, m.role, m.content, m.created_at, t.state, m.attachments FROM messages m \
-         LEFT JOIN turns t ON t.answer_message_id = m.id \
-         WHERE m.conversation_id = ? AND m.id >= ? AND m.content <> '' ORDER BY m.id LIMIT ?",
-        params![id.get(), first, limit],
-        |row| {
-            Ok(MessageRow {
-                message: Message {
-                    id: row.decode(0, "an id", |id: i64| MessageId::new(id).ok())?,
-                    conversation_id: id,
-                    role: row.decode(1, "a role", |word: String| Role::from_word(&word))?,
-                    content: row.get(2)?,
-                    attachments: attachments(row, 5)?,
-                    created_at: Timestamp::from_micros(row.get(3)?),
-                },
-                turn_state: match row.get::<Option<String>>(4)? {
-                    Some(word) => Some(
-                        TurnState::from_word(&word)
-                            .ok_or(StoreError::Corrupt { column: 4, expected: "a turn's state" })?,
-                    ),
-                    None => None,
-                },
-            })
-        },
-    )
+    tx.fetch(texts, params![id.get(), first, limit], |row| {
+        Ok(MessageRow {
+            message: Message {
+                id: row.decode(0, "an id", |id: i64| MessageId::new(id).ok())?,
+                conversation_id: id,
+                role: row.decode(1, "a role", |word: String| Role::from_word(&word))?,
+                content: row.get(2)?,
+                attachments: attachments(row, 5)?,
+                created_at: Timestamp::from_micros(row.get(3)?),
+            },
+            turn_state: match row.get::<Option<String>>(4)? {
+                Some(word) => Some(
+                    TurnState::from_word(&word).ok_or(StoreError::Corrupt { column: 4, expected: "a turn's state" })?,
+                ),
+                None => None,
+            },
+        })
+    })
     .await
 }
 
-fn attachments(row: &Row<'_>, column: usize) -> Result<Attachments, StoreError> {
+pub(super) fn attachments(row: &Row<'_>, column: usize) -> Result<Attachments, StoreError> {
     match row.get::<Option<String>>(column)? {
         Some(text) => serde_json::from_str(&text)
             .map(Attachments::stored)

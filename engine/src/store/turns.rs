@@ -13,9 +13,11 @@ pub struct NewTurn {
     pub account_id: AccountId,
     /// The conversation to continue; `None` begins one.
     pub conversation_id: Option<ConversationId>,
+    /// Where in the conversation it stands.
+    pub branch: Branch,
     /// The id that a new conversation gets.
     pub new_conversation_id: ConversationId,
-    /// The message.
+    /// The message; not looked at where one is answered again.
     pub text: String,
     /// What goes with it.
     pub attachments: Attachments,
@@ -31,6 +33,17 @@ pub struct NewTurn {
     pub now: Timestamp,
 }
 
+/// Where a turn stands in its conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Branch {
+    /// After the newest message of the active branch.
+    Head,
+    /// Beside that message of the person's, in its stead: what followed it stays on its own branch.
+    Edit(MessageId),
+    /// Another answer beside that one: there is no new message of the person's.
+    Regenerate(MessageId),
+}
+
 /// What came of storing a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Begun {
@@ -42,7 +55,16 @@ pub enum Begun {
     KeyReused,
     /// The sender has no such conversation, or the key was used in one that is gone.
     NoConversation,
+    /// The conversation has no such message.
+    NoMessage,
+    /// The message is not of the kind that can be edited or answered again.
+    WrongRole,
+    /// The message has [`SIBLINGS_MAX`] versions already.
+    TooManySiblings,
 }
+
+/// Versions that one message can have.
+pub const SIBLINGS_MAX: i64 = 100;
 
 /// The ids of a turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,7 +77,7 @@ pub struct Opened {
     pub user_message_id: MessageId,
     /// The answer.
     pub answer_id: MessageId,
-    /// Whether nothing was said before it.
+    /// Whether nothing was said before its answer but the message itself, which is new.
     pub is_first: bool,
 }
 
@@ -248,7 +270,7 @@ async fn begin_turn(tx: &mut Tx<'_>, new: &NewTurn) -> Result<Begun, StoreError>
     {
         return Ok(known);
     }
-    let (conversation_id, parent) = match new.conversation_id {
+    let (conversation_id, head) = match new.conversation_id {
         Some(id) => {
             let head = tx
                 .fetch_optional(
@@ -279,7 +301,14 @@ async fn begin_turn(tx: &mut Tx<'_>, new: &NewTurn) -> Result<Begun, StoreError>
             (new.new_conversation_id, None)
         }
     };
-    let user_message_id = insert_question(tx, conversation_id, parent, new).await?;
+    let parent = match parent_of(tx, conversation_id, head, new.branch).await? {
+        Ok(parent) => parent,
+        Err(refused) => return Ok(refused),
+    };
+    let user_message_id = match (new.branch, parent) {
+        (Branch::Regenerate(_), Some(asked)) => id(asked, MessageId::new)?,
+        _ => insert_question(tx, conversation_id, parent, new).await?,
+    };
     let answer_id = insert_answer(tx, conversation_id, user_message_id, now).await?;
     let turn_id = tx
         .insert(
@@ -302,17 +331,25 @@ async fn begin_turn(tx: &mut Tx<'_>, new: &NewTurn) -> Result<Begun, StoreError>
         )
         .await?;
     }
-    if new.conversation_id.is_some() {
+    let branched = i64::from(new.branch != Branch::Head);
+    if new.conversation_id.is_some() && !matches!(new.branch, Branch::Regenerate(_)) {
         tx.execute(
             "UPDATE conversations SET head_message_id = ?, title = COALESCE(title, ?), last_message = ?, \
-             message_count = message_count + 1, updated_at = ? WHERE id = ?",
-            params![answer_id.get(), &title_of(&new.text), preview_of(&new.text), now, conversation_id.get()],
+             message_count = message_count + 1, updated_at = ?, is_branched = CASE WHEN ? = 1 THEN 1 ELSE is_branched END WHERE id = ?",
+            params![
+                answer_id.get(),
+                &title_of(&new.text),
+                preview_of(&new.text),
+                now,
+                branched,
+                conversation_id.get()
+            ],
         )
         .await?;
     } else {
         tx.execute(
-            "UPDATE conversations SET head_message_id = ? WHERE id = ?",
-            params![answer_id.get(), conversation_id.get()],
+            "UPDATE conversations SET head_message_id = ?, updated_at = ?, is_branched = ? WHERE id = ?",
+            params![answer_id.get(), now, branched, conversation_id.get()],
         )
         .await?;
     }
@@ -323,6 +360,43 @@ async fn begin_turn(tx: &mut Tx<'_>, new: &NewTurn) -> Result<Begun, StoreError>
         answer_id,
         is_first: parent.is_none(),
     }))
+}
+
+/// What the turn's message follows; for an answer beside another, the message that both answer. Or why there is no such place.
+async fn parent_of(
+    tx: &mut Tx<'_>,
+    conversation_id: ConversationId,
+    head: Option<i64>,
+    branch: Branch,
+) -> Result<Result<Option<i64>, Begun>, StoreError> {
+    let (sibling, role) = match branch {
+        Branch::Head => return Ok(Ok(head)),
+        Branch::Edit(sibling) => (sibling, "user"),
+        Branch::Regenerate(sibling) => (sibling, "assistant"),
+    };
+    let found = tx
+        .fetch_optional(
+            "SELECT parent_id, role FROM messages WHERE id = ? AND conversation_id = ?",
+            params![sibling.get(), conversation_id.get()],
+            |row| Ok((row.get::<Option<i64>>(0)?, row.get::<String>(1)?)),
+        )
+        .await?;
+    let parent = match found {
+        None => return Ok(Err(Begun::NoMessage)),
+        Some((_, found)) if found != role => return Ok(Err(Begun::WrongRole)),
+        Some((parent, _)) => parent,
+    };
+    let siblings = tx
+        .fetch_optional(
+            "SELECT COUNT(*) FROM messages WHERE conversation_id = ? AND COALESCE(parent_id, 0) = ?",
+            params![conversation_id.get(), parent.unwrap_or(0)],
+            |row| row.get::<i64>(0),
+        )
+        .await?;
+    if siblings.unwrap_or(0) >= SIBLINGS_MAX {
+        return Ok(Err(Begun::TooManySiblings));
+    }
+    Ok(Ok(parent))
 }
 
 /// What the key was used for, if it was and still protects.

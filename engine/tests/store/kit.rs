@@ -9,7 +9,7 @@ use parlor_engine::domain::{
     IdempotencyKey, Timestamp, TokenUsage, TurnState,
 };
 use parlor_engine::store::{
-    Begun, Column, Db, FinishTurn, LedgerEntry, NewAccount, NewTurn, OpenAs, Opened, StoreError,
+    Begun, Branch, Column, Db, FinishTurn, LedgerEntry, NewAccount, NewTurn, OpenAs, Opened, StoreError,
 };
 use tempfile::TempDir;
 
@@ -62,6 +62,7 @@ impl Fixture {
         NewTurn {
             account_id: owner,
             conversation_id,
+            branch: Branch::Head,
             new_conversation_id: self.next_conversation(),
             text: text.to_owned(),
             attachments: Attachments::default(),

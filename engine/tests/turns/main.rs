@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests wait, measure and call as they need")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod branches;
 mod conversations;
 mod failures;
 mod kit;

@@ -4,6 +4,7 @@ use std::marker::PhantomData;
 use std::net::{IpAddr, Ipv4Addr};
 use std::ops::Deref;
 
+use axum::body::HttpBody as _;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::response::IntoResponse;
 use http::HeaderMap;
@@ -43,6 +44,37 @@ where
 
     async fn from_request(request: Request, _: &S) -> Result<Self, E> {
         let value = json::read_json(request).await.map_err(|bad| E::from(bad.into()))?;
+        Ok(Self { value, dialect: PhantomData })
+    }
+}
+
+/// A JSON body that may be left out.
+pub struct OptionalJson<T, E> {
+    value: T,
+    dialect: PhantomData<E>,
+}
+
+impl<T, E> OptionalJson<T, E> {
+    /// What the body says; the default without one.
+    pub fn into_inner(self) -> T {
+        self.value
+    }
+}
+
+impl<T, E, S> FromRequest<S> for OptionalJson<T, E>
+where
+    T: DeserializeOwned + ToSchema + Default,
+    E: From<Refusal> + IntoResponse,
+    S: Send + Sync,
+{
+    type Rejection = E;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, E> {
+        let value = if request.body().is_end_stream() {
+            T::default()
+        } else {
+            JsonBody::<T, E>::from_request(request, state).await?.value
+        };
         Ok(Self { value, dialect: PhantomData })
     }
 }
@@ -182,6 +214,34 @@ fn no_text() -> Refusal {
     let msg = "Input should be a valid string, unable to parse raw data as a unicode string";
     let fault = FieldError { loc: vec!["path".into()], msg: msg.into(), r#type: "string_unicode".into() };
     Refusal::Malformed(vec![fault])
+}
+
+/// The path's two parameters, as texts.
+pub struct PathTexts<E> {
+    texts: (String, String),
+    dialect: PhantomData<E>,
+}
+
+impl<E> PathTexts<E> {
+    /// What the path says.
+    pub fn into_inner(self) -> (String, String) {
+        self.texts
+    }
+}
+
+impl<E, S> FromRequestParts<S> for PathTexts<E>
+where
+    E: From<Refusal> + IntoResponse,
+    S: Send + Sync,
+{
+    type Rejection = E;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, E> {
+        match axum::extract::Path::<(String, String)>::from_request_parts(parts, state).await {
+            Ok(axum::extract::Path(texts)) => Ok(Self { texts, dialect: PhantomData }),
+            Err(_) => Err(no_text().into()),
+        }
+    }
 }
 
 /// The account that calls, by its bearer token. An API key needs the scope `read` for what only reads, `chat` for everything else; what

@@ -7,8 +7,8 @@ use super::follow::TurnHandle;
 use super::run::Run;
 use crate::app::conversations::DRAWS;
 use crate::app::{App, AppError, Caller, Noun};
-use crate::domain::{Attachments, ConversationId, IdempotencyKey, Invalid, Language, MessageText, Scope};
-use crate::store::{Begun, NewTurn, StoreError};
+use crate::domain::{Attachments, ConversationId, IdempotencyKey, Invalid, Language, MessageId, MessageText, Scope};
+use crate::store::{Begun, Branch, NewTurn, SIBLINGS_MAX, StoreError};
 
 /// A message to send.
 #[derive(Debug, Clone)]
@@ -33,6 +33,30 @@ pub struct SendMessage {
     pub on_failure: OnFailure,
 }
 
+/// An answer to give again, beside the one that was given.
+#[derive(Debug, Clone)]
+pub struct Regenerate {
+    /// The conversation.
+    pub conversation_id: ConversationId,
+    /// The answer that shall get a sibling.
+    pub message_id: MessageId,
+    /// The model to ask; `None` for the settings' own.
+    pub model: Option<String>,
+    /// As for a message.
+    pub idempotency_key: Option<IdempotencyKey>,
+    /// As for a message.
+    pub stream: bool,
+}
+
+/// A message of the person's to say differently, beside the one that was said.
+#[derive(Debug, Clone)]
+pub struct EditMessage {
+    /// The message that shall get a sibling.
+    pub message_id: MessageId,
+    /// The rest, as for a message; its conversation is that of the message.
+    pub message: SendMessage,
+}
+
 /// What becomes of a turn that no provider answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnFailure {
@@ -49,16 +73,54 @@ impl App {
     /// [`AppError::Invalid`], [`AppError::NotFound`] for a conversation that is not the caller's, [`AppError::KeyReused`],
     /// [`AppError::Forbidden`] for an API key without the scope, [`AppError::Overloaded`] and [`AppError::ShuttingDown`].
     pub async fn send_message(&self, caller: &Caller, message: SendMessage) -> Result<TurnHandle, AppError> {
+        self.start(caller, message, Branch::Head).await
+    }
+
+    /// Gives another answer to what an answer answers. The new one stands beside the old one, and the active branch ends in it. When this
+    /// returns, it is stored, and comes whether or not anybody stays to read it.
+    ///
+    /// # Errors
+    /// As [`App::send_message`]; [`AppError::NotFound`] also for a message that is not in the conversation, [`AppError::Invalid`] for one
+    /// that is no answer, or has too many versions.
+    pub async fn regenerate(&self, caller: &Caller, again: Regenerate) -> Result<TurnHandle, AppError> {
+        let message = SendMessage {
+            conversation_id: Some(again.conversation_id),
+            text: String::new(),
+            attachments: Vec::new(),
+            client_id: None,
+            model: again.model,
+            language: None,
+            idempotency_key: again.idempotency_key,
+            stream: again.stream,
+            on_failure: OnFailure::Fail,
+        };
+        self.start(caller, message, Branch::Regenerate(again.message_id)).await
+    }
+
+    /// Says a message of the person's differently. The new one stands beside the old one with an answer of its own, in which the active
+    /// branch ends; what followed the old one stays on its branch.
+    ///
+    /// # Errors
+    /// As [`App::regenerate`], but for messages that are not the person's.
+    pub async fn edit_message(&self, caller: &Caller, edit: EditMessage) -> Result<TurnHandle, AppError> {
+        if edit.message.conversation_id.is_none() {
+            return Err(AppError::NotFound(Noun::Conversation));
+        }
+        self.start(caller, edit.message, Branch::Edit(edit.message_id)).await
+    }
+
+    /// The one way in which turns begin.
+    async fn start(&self, caller: &Caller, message: SendMessage, branch: Branch) -> Result<TurnHandle, AppError> {
         caller.allow(Scope::Chat)?;
-        let checked = self.checked(&message).and_then(|checked| Ok((checked, self.turns.take_place()?)));
+        let checked = self.checked(&message, branch).and_then(|checked| Ok((checked, self.turns.take_place()?)));
         let (checked, place) = match checked {
             Ok(accepted) => accepted,
             // No room for another turn, or a model offered no more, is no reason to keep somebody from the turn that they began.
-            Err(refused) => return self.replayed(caller, &message).await?.ok_or(refused),
+            Err(refused) => return self.replayed(caller, &message, branch).await?.ok_or(refused),
         };
         let (app, caller) = (self.clone(), caller.clone());
         // On its own task: a client that leaves half-way leaves no stored message without a running turn.
-        let begun = self.tasks.spawn(async move { app.begin(&caller, &message, checked, place).await });
+        let begun = self.tasks.spawn(async move { app.begin(&caller, &message, branch, checked, place).await });
         begun.await.map_err(|error| AppError::Internal(format!("beginning a turn: {error}")))?
     }
 
@@ -68,27 +130,37 @@ impl App {
     /// # Errors
     /// As [`App::send_message`], but for what depends on the sender.
     pub fn check_message(&self, message: &SendMessage) -> Result<(), AppError> {
-        self.checked(message)?;
+        self.checked(message, Branch::Head)?;
         self.turns.take_place().map(drop)
     }
 
-    fn checked(&self, message: &SendMessage) -> Result<Checked, AppError> {
+    fn checked(&self, message: &SendMessage, branch: Branch) -> Result<Checked, AppError> {
         if self.is_shutting_down() {
             return Err(AppError::ShuttingDown);
         }
-        let text = MessageText::parse(message.text.clone(), self.settings.chat.message_max_chars)?;
+        let text = match branch {
+            Branch::Regenerate(_) => String::new(),
+            Branch::Head | Branch::Edit(_) => {
+                MessageText::parse(message.text.clone(), self.settings.chat.message_max_chars)?.as_str().to_owned()
+            }
+        };
         let attachments = Attachments::parse(message.attachments.clone())?;
         Ok(Checked { text, attachments, model: self.allowed_model(message.model.as_deref())? })
     }
 
     /// The turn that the message's key has begun already, if it has.
-    async fn replayed(&self, caller: &Caller, message: &SendMessage) -> Result<Option<TurnHandle>, AppError> {
+    async fn replayed(
+        &self,
+        caller: &Caller,
+        message: &SendMessage,
+        branch: Branch,
+    ) -> Result<Option<TurnHandle>, AppError> {
         let Some(key) = message.idempotency_key.clone() else { return Ok(None) };
-        match self.db.replayed_turn(caller.id(), key, fingerprint(message), self.clock.now()).await? {
+        match self.db.replayed_turn(caller.id(), key, fingerprint(message, branch), self.clock.now()).await? {
             Some(Begun::Replayed(answer_id)) => self.attach(caller, answer_id, true).await.map(Some),
             Some(Begun::KeyReused) => Err(AppError::KeyReused),
             Some(Begun::NoConversation) => Err(AppError::NotFound(Noun::Conversation)),
-            Some(Begun::Opened(_)) | None => Ok(None),
+            Some(_) | None => Ok(None),
         }
     }
 
@@ -96,10 +168,11 @@ impl App {
         &self,
         caller: &Caller,
         message: &SendMessage,
+        branch: Branch,
         checked: Checked,
         place: OwnedSemaphorePermit,
     ) -> Result<TurnHandle, AppError> {
-        let fingerprint = fingerprint(message);
+        let fingerprint = fingerprint(message, branch);
         let model = self.model_for(caller, message, &checked);
         let Checked { text, attachments, .. } = checked;
         let mut preferences = caller.account().preferences.clone();
@@ -111,8 +184,9 @@ impl App {
             let new = NewTurn {
                 account_id: caller.id(),
                 conversation_id: message.conversation_id,
+                branch,
                 new_conversation_id: ConversationId::random(&mut rand::rng()),
-                text: text.as_str().to_owned(),
+                text: text.clone(),
                 attachments: attachments.clone(),
                 client_id: message.client_id.clone(),
                 model: model.clone(),
@@ -125,6 +199,16 @@ impl App {
                 Err(StoreError::Duplicate) => {}
                 Err(error) => return Err(error.into()),
                 Ok(Begun::NoConversation) => return Err(AppError::NotFound(Noun::Conversation)),
+                Ok(Begun::NoMessage) => return Err(AppError::NotFound(Noun::Message)),
+                Ok(Begun::WrongRole) => {
+                    let problem =
+                        "a message of one's own can be edited, an answer regenerated; not the other way round";
+                    return Err(Invalid::new("message_id", problem).into());
+                }
+                Ok(Begun::TooManySiblings) => {
+                    let problem = format!("this message has {SIBLINGS_MAX} versions already");
+                    return Err(Invalid::new("message_id", problem).into());
+                }
                 Ok(Begun::KeyReused) => return Err(AppError::KeyReused),
                 Ok(Begun::Replayed(answer_id)) => return self.attach(caller, answer_id, true).await,
                 Ok(Begun::Opened(ids)) => {
@@ -132,7 +216,7 @@ impl App {
                     let run = Run {
                         app: self.clone(),
                         live: live.clone(),
-                        text: attachments.beneath(text.as_str()),
+                        text: attachments.beneath(&text),
                         preferences,
                         stream: message.stream,
                         on_failure: message.on_failure,
@@ -174,7 +258,7 @@ impl App {
 
 /// What is right with a message, whoever sends it.
 struct Checked {
-    text: MessageText,
+    text: String,
     attachments: Attachments,
     /// The model that it names, else the settings' own.
     model: String,
@@ -182,14 +266,20 @@ struct Checked {
 
 /// What an idempotency key stands for: everything that the request says, each part with its length before it. What the server's settings say
 /// and what its sender prefers is no part of it: they may change between two tries.
-fn fingerprint(message: &SendMessage) -> String {
+fn fingerprint(message: &SendMessage, branch: Branch) -> String {
     let conversation = message.conversation_id.map(|id| id.to_string()).unwrap_or_default();
     let model = message.model.as_deref().map(str::trim).unwrap_or_default();
     let mut hash = Sha256::new();
     let language = message.language.as_ref().map(Language::as_str);
-    // What is not there leaves the older keys as they were. An address is never taken for a tag.
+    let branch = match branch {
+        Branch::Head => None,
+        Branch::Edit(id) => Some(format!("edit {id}")),
+        Branch::Regenerate(id) => Some(format!("regenerate {id}")),
+    };
+    // What is not there leaves the older keys as they were. An address is never taken for a tag, nor a tag for a branch, which has a space.
     let parts = [conversation.as_str(), message.text.as_str(), model].into_iter();
-    for part in parts.chain(message.attachments.iter().map(String::as_str)).chain(language) {
+    let addresses = message.attachments.iter().map(String::as_str);
+    for part in parts.chain(addresses).chain(language).chain(branch.as_deref()) {
         hash.update((part.len() as u64).to_le_bytes());
         hash.update(part.as_bytes());
     }

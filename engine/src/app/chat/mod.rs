@@ -11,6 +11,6 @@ mod live;
 mod recovery;
 mod run;
 
-pub use begin::{OnFailure, SendMessage};
+pub use begin::{EditMessage, OnFailure, Regenerate, SendMessage};
 pub use follow::{Ending, Event, Follower, TurnHandle};
 pub(super) use live::LiveTurns;

@@ -76,6 +76,6 @@ pub async fn stop(
 }
 
 /// What is no id names nothing.
-fn message_id(text: &str) -> Result<MessageId, Refusal> {
+pub(super) fn message_id(text: &str) -> Result<MessageId, Refusal> {
     text.parse().map_err(|_| AppError::NotFound(Noun::Message).into())
 }

@@ -3,11 +3,14 @@
 mod admin;
 mod api_keys;
 mod auth;
+mod branches;
 mod chat;
 mod consents;
+mod conversations;
 mod cookie;
 mod error;
 mod mail_links;
+mod messages;
 mod send;
 mod sessions;
 mod socket;
@@ -22,9 +25,11 @@ pub use error::{Error, Problem, problem};
 
 type Caller = extract::Caller<Error>;
 type Json<T> = extract::JsonBody<T, Error>;
+type OptionalJson<T> = extract::OptionalJson<T, Error>;
 type FormOrJson<T> = extract::FormOrJson<T, Error>;
 type Query<T> = extract::Query<T, Error>;
 type PathText = extract::PathText<Error>;
+type PathTexts = extract::PathTexts<Error>;
 
 /// Its routes.
 pub fn router() -> OpenApiRouter<Context> {
@@ -54,4 +59,15 @@ pub fn router() -> OpenApiRouter<Context> {
         .routes(routes!(socket::open))
         .routes(routes!(chat::resume_stream))
         .routes(routes!(chat::stop))
+        .routes(routes!(conversations::list_conversations))
+        .routes(routes!(
+            conversations::read_conversation,
+            conversations::update_conversation,
+            conversations::delete_conversation
+        ))
+        .routes(routes!(messages::list_messages))
+        .routes(routes!(messages::switch_branch))
+        .routes(routes!(messages::rate_answer, messages::unrate_answer))
+        .routes(routes!(branches::regenerate))
+        .routes(routes!(branches::edit_message))
 }

@@ -34,6 +34,18 @@ pub struct SendRequest {
     model: Option<String>,
 }
 
+impl SendRequest {
+    /// A message that names no conversation.
+    pub(super) const fn new(
+        message: String,
+        attachments: Option<Vec<String>>,
+        language: Option<String>,
+        model: Option<String>,
+    ) -> Self {
+        Self { message, conversation_id: None, attachments, language, model }
+    }
+}
+
 impl MessageFrame for SendRequest {
     fn into_message(self, stream: bool, idempotency_key: Option<IdempotencyKey>) -> Result<SendMessage, Refusal> {
         let conversation_id = match self.conversation_id.filter(|id| !id.is_empty()) {

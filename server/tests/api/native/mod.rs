@@ -3,6 +3,8 @@
 mod admin;
 mod api_keys;
 mod auth;
+mod branches;
+mod conversations;
 mod cookie;
 mod mail_links;
 mod refresh;

@@ -83,6 +83,16 @@ fn every_route_of_the_contract_is_in_it() {
         ("get", "/api/v1/chat/ws/{user_id}"),
         ("get", "/api/v1/chat/messages/{message_id}/stream"),
         ("post", "/api/v1/chat/messages/{message_id}/stop"),
+        ("get", "/api/v1/conversations"),
+        ("get", "/api/v1/conversations/{conversation_id}"),
+        ("patch", "/api/v1/conversations/{conversation_id}"),
+        ("delete", "/api/v1/conversations/{conversation_id}"),
+        ("get", "/api/v1/conversations/{conversation_id}/messages"),
+        ("put", "/api/v1/conversations/{conversation_id}/head"),
+        ("post", "/api/v1/conversations/{conversation_id}/messages/{message_id}/regenerate"),
+        ("post", "/api/v1/conversations/{conversation_id}/messages/{message_id}/edit"),
+        ("put", "/api/v1/conversations/{conversation_id}/messages/{message_id}/feedback"),
+        ("delete", "/api/v1/conversations/{conversation_id}/messages/{message_id}/feedback"),
     ] {
         assert!(description["paths"][path][method].is_object(), "{method} {path}");
     }
