@@ -62,6 +62,8 @@ pub enum Noun {
     Session,
     /// An account.
     Account,
+    /// A link to a conversation.
+    Share,
 }
 
 impl std::fmt::Display for Noun {
@@ -72,6 +74,7 @@ impl std::fmt::Display for Noun {
             Self::Message => "Message",
             Self::Session => "Session",
             Self::Account => "User",
+            Self::Share => "Shared conversation",
         })
     }
 }

@@ -15,6 +15,7 @@ mod passwords;
 mod preferences;
 mod profiles;
 mod sessions;
+mod shares;
 mod threads;
 mod tokens;
 
@@ -35,9 +36,10 @@ pub use health::{Check, Health};
 pub use limits::{Allowance, Requester};
 pub use preferences::Unnamed;
 pub use profiles::{ProfileRequest, Usage};
+pub use shares::{Export, SharedConversation, SharedLink};
 pub use threads::ThreadPage;
 
-pub use crate::store::{AnswerTurn, ConversationChange, ThreadMessage};
+pub use crate::store::{AnswerTurn, ConversationChange, Share, ThreadMessage};
 
 use crate::config::Settings;
 use crate::domain::Clock;

@@ -99,6 +99,13 @@ pub(crate) fn new_refresh_token() -> (String, String) {
     (token, hash)
 }
 
+/// A fresh token of a link and its hash: 256 random bits.
+pub(crate) fn new_share_token() -> (String, String) {
+    let token = random_text();
+    let hash = hash_of(&token);
+    (token, hash)
+}
+
 /// What API keys begin with.
 const API_KEY_MARK: &str = "pk-";
 /// Characters of an API key that are shown, so that its owner knows it again; the other 35 stay secret.

@@ -76,6 +76,10 @@ id!(
     /// A turn: counts up.
     TurnId, "turn_id"
 );
+id!(
+    /// A link to a conversation: counts up.
+    ShareId, "share_id"
+);
 
 impl ConversationId {
     /// Draws an id; the caller draws again on the rare conflict.

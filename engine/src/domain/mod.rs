@@ -22,7 +22,7 @@ pub use attachments::Attachments;
 pub use clock::{Clock, Timestamp};
 pub use conversations::{Conversation, PREVIEW_CHARS, TITLE_CHARS, Title, preview_of, title_of};
 pub use feedback::{Comment, Feedback, Rating};
-pub use ids::{AccountId, ApiKeyId, ConversationId, ID_LIMIT, MessageId, TurnId};
+pub use ids::{AccountId, ApiKeyId, ConversationId, ID_LIMIT, MessageId, ShareId, TurnId};
 pub use invalid::Invalid;
 pub use language::Language;
 pub use messages::{Message, MessageText, Role, estimate_tokens};

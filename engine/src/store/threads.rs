@@ -6,8 +6,8 @@ use super::conversations::conversation_of_owner;
 use super::messages::{READ_TOKENS, attachments};
 use super::{Db, StoreError, Tx, tx::params};
 use crate::domain::{
-    AccountId, ConversationId, Feedback, FinishReason, Message, MessageId, Rating, Role, Timestamp, TokenUsage,
-    TurnState,
+    AccountId, Conversation, ConversationId, Feedback, FinishReason, Message, MessageId, Rating, Role, Timestamp,
+    TokenUsage, TurnState,
 };
 
 /// A message in its thread.
@@ -83,6 +83,36 @@ impl Db {
         .await
     }
 
+    /// A conversation of that owner's with `limit` of its messages, and whether there are more: with `whole_tree` the oldest of all branches, oldest first, else the newest
+    /// of the active one, newest first.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn conversation_to_export(
+        &self,
+        id: ConversationId,
+        owner: AccountId,
+        whole_tree: bool,
+        limit: i64,
+    ) -> Result<Option<(Conversation, Vec<ThreadMessage>, bool)>, StoreError> {
+        self.read(move |tx| {
+            Box::pin(async move {
+                let Some(conversation) = conversation_of_owner(tx, id, owner).await? else { return Ok(None) };
+                let (messages, has_more) = match conversation.head {
+                    _ if whole_tree => tree(tx, id, limit).await?,
+                    None => (Vec::new(), false),
+                    Some(head) => {
+                        let messages = thread(tx, id, head.get(), limit).await?;
+                        let has_more = messages.last().is_some_and(|oldest| oldest.parent_id.is_some());
+                        (messages, has_more)
+                    }
+                };
+                Ok(Some((conversation, messages, has_more)))
+            })
+        })
+        .await
+    }
+
     /// Makes the branch through that message the active one, down to the newest message of the newest of its children. Gives that message;
     /// `Thread::NoMessage` and `Thread::NoConversation` as reading does.
     ///
@@ -152,6 +182,37 @@ pub(super) async fn thread(
         .await?;
     add_siblings(tx, id, &mut messages).await?;
     Ok(messages)
+}
+
+/// The oldest messages of a conversation, whatever their branch, oldest first, as many as `limit` and `READ_TOKENS` let through; and whether
+/// there are more. Who may read them is the caller's to check, in the same transaction.
+async fn tree(tx: &mut Tx<'_>, id: ConversationId, limit: i64) -> Result<(Vec<ThreadMessage>, bool), StoreError> {
+    // Their sizes first, without their texts.
+    let sizes = tx
+        .fetch(
+            "SELECT id, tokens FROM messages WHERE conversation_id = ? ORDER BY id LIMIT ?",
+            params![id.get(), limit.saturating_add(1)],
+            |row| Ok((row.get::<i64>(0)?, row.get::<i64>(1)?)),
+        )
+        .await?;
+    let mut room = READ_TOKENS;
+    let fitting = sizes.iter().take(usize::try_from(limit).unwrap_or(usize::MAX)).take_while(|(_, tokens)| {
+        room -= tokens;
+        room >= 0
+    });
+    let last = fitting.last().map_or(0, |(last, _)| *last);
+    let mut messages = tx
+        .fetch(
+            "SELECT m.id, m.parent_id, m.role, m.content, m.created_at, t.state, COALESCE(t.model, t.requested_model), t.finish_reason, \
+             t.error_code, t.prompt_tokens, t.completion_tokens, f.rating, f.comment, f.updated_at, m.attachments \
+             FROM messages m LEFT JOIN turns t ON t.answer_message_id = m.id \
+             LEFT JOIN feedback f ON f.message_id = m.id WHERE m.conversation_id = ? AND m.id <= ? ORDER BY m.id",
+            params![id.get(), last],
+            |row| read_message(row, id),
+        )
+        .await?;
+    add_siblings(tx, id, &mut messages).await?;
+    Ok((messages, sizes.last().is_some_and(|(newest, _)| *newest > last)))
 }
 
 fn read_message(row: &super::Row<'_>, conversation_id: ConversationId) -> Result<ThreadMessage, StoreError> {

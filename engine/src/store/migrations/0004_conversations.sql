@@ -14,4 +14,16 @@ CREATE TABLE feedback (
   updated_at BIGINT NOT NULL
 );
 
+-- A link shows the thread that ends in one message. Its token is stored as a hash.
+CREATE TABLE shares (
+  id @id,
+  conversation_id BIGINT NOT NULL REFERENCES conversations (id) ON DELETE CASCADE,
+  token_hash @key NOT NULL UNIQUE,
+  title @text,
+  last_message_id BIGINT NOT NULL,
+  created_at BIGINT NOT NULL,
+  expires_at BIGINT
+);
+CREATE INDEX shares_of_conversation ON shares (conversation_id, id);
+
 @search_index

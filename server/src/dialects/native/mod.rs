@@ -13,6 +13,7 @@ mod mail_links;
 mod messages;
 mod send;
 mod sessions;
+mod shares;
 mod socket;
 mod usage;
 mod users;
@@ -70,4 +71,8 @@ pub fn router() -> OpenApiRouter<Context> {
         .routes(routes!(messages::rate_answer, messages::unrate_answer))
         .routes(routes!(branches::regenerate))
         .routes(routes!(branches::edit_message))
+        .routes(routes!(shares::export_conversation))
+        .routes(routes!(shares::share_conversation, shares::list_shares))
+        .routes(routes!(shares::delete_share))
+        .routes(routes!(shares::read_shared))
 }

@@ -11,6 +11,7 @@ mod refresh;
 mod resume;
 mod send;
 mod sessions;
+mod shares;
 mod socket;
 mod stop;
 mod stream;

@@ -67,6 +67,7 @@ struct World {
     admin: Somebody,
     conversation: String,
     message: String,
+    share: String,
 }
 
 impl World {
@@ -76,9 +77,12 @@ impl World {
         let request = server.post("/api/chat", &json!({"message": "Hi"})).bearer_auth(&owner.token);
         let answer = send(request).await.expect(200);
         let text = |name: &str| answer[name].as_str().unwrap().to_owned();
+        let path = format!("/api/v1/conversations/{}/shares", text("session_id"));
+        let share = send(server.post(&path, &json!({})).bearer_auth(&owner.token)).await.expect(201);
         Self {
             conversation: text("session_id"),
             message: text("message_id"),
+            share: share["id"].as_str().unwrap().to_owned(),
             user: somebody(&server, "user", "user").await,
             editor: somebody(&server, "editor", "editor").await,
             admin: somebody(&server, "admin", "admin").await,
@@ -92,6 +96,7 @@ impl World {
         let known = |text: &str| if is_known { text.to_owned() } else { UNKNOWN.to_owned() };
         let mut path = operation.path.replace("{message_id}", &known(&self.message));
         path = path.replace("{conversation_id}", &known(&self.conversation));
+        path = path.replace("{share_id}", &known(&self.share));
         path = path.replace("{user_id}", &caller.map_or_else(|| "anna".to_owned(), |caller| caller.id.to_string()));
         let of_path = match () {
             () if path.contains("/admin/users/") => known(&self.user.id.to_string()),
