@@ -6,9 +6,13 @@ use parlor_engine::config::{LogFormat, TelemetrySettings};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::util::SubscriberInitExt;
 
+/// Libraries whose own tracing holds what people say: they stay silent whatever the filter.
+const TELLTALES: [&str; 2] = ["tungstenite=warn", "tokio_tungstenite=warn"];
+
 /// Sends logs to standard error: for eyes on a terminal, as JSON elsewhere, unless the settings say which.
 pub fn start(settings: &TelemetrySettings) {
     let filter = EnvFilter::try_new(&settings.log_filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = TELLTALES.iter().filter_map(|telltale| telltale.parse().ok()).fold(filter, EnvFilter::add_directive);
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let is_json = match settings.log_format {
         LogFormat::Json => true,

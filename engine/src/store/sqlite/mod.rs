@@ -5,7 +5,7 @@
 
 use std::any::Any;
 use std::fs::{File, OpenOptions, TryLockError};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -87,6 +87,7 @@ impl Sqlite {
             OpenAs::Server => Some(lock(path)?),
             OpenAs::Command => None,
         };
+        make_private(path)?;
         let writer = connect(path, busy_timeout, false)?;
         let (writes, write_queue) = bounded::<WriteJob>(QUEUE);
         let (reads, read_queue) = bounded::<ReadJob>(QUEUE);
@@ -242,6 +243,16 @@ fn lock(path: &Path) -> Result<File, StoreError> {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(StoreError::InUse(path.display().to_string())),
         Err(TryLockError::Error(error)) => Err(StoreError::Open(format!("{}: {error}", name.display()))),
+    }
+}
+
+/// Makes the file, when there is none, readable by its owner alone; SQLite gives its log the same rights.
+fn make_private(path: &Path) -> Result<(), StoreError> {
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+            Err(StoreError::Open(format!("{}: {error}", path.display())))
+        }
+        _ => Ok(()),
     }
 }
 

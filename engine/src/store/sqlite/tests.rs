@@ -222,3 +222,14 @@ async fn a_closed_database_refuses_work() {
     sqlite.close().await;
     assert!(matches!(insert(&sqlite, 1).await, Err(StoreError::Closed)));
 }
+
+#[tokio::test]
+async fn what_is_kept_is_its_owners_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let (folder, sqlite) = with_table().await;
+    for file in ["test.db", "test.db-wal"] {
+        let rights = std::fs::metadata(folder.path().join(file)).unwrap().permissions().mode();
+        assert_eq!(rights & 0o077, 0, "{file}");
+    }
+    sqlite.close().await;
+}
