@@ -75,6 +75,8 @@ pub struct Inner {
     mailer: Mailer,
     /// Bounds the requests for links in mails.
     link_places: Arc<Semaphore>,
+    /// The places for titles in the making.
+    titles: Arc<Semaphore>,
     /// Everything that outlives the request it was begun by.
     tasks: TaskTracker,
     stopping: AtomicBool,
@@ -105,6 +107,7 @@ impl App {
                 turns: LiveTurns::new(settings.chat.max_running_turns),
                 mailer: Mailer::from_settings(&settings.mail).map_err(|error| AppError::Internal(error.to_string()))?,
                 link_places: Arc::new(Semaphore::new(LINKS_AT_ONCE)),
+                titles: Arc::new(Semaphore::new(chat::TITLES_AT_ONCE)),
                 tasks: TaskTracker::new(),
                 stopping: AtomicBool::new(false),
                 started: std::time::Instant::now(),

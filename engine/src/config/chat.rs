@@ -17,6 +17,8 @@ pub struct ChatSettings {
     pub temperature: f64,
     /// The longest answer, in tokens.
     pub max_tokens: u32,
+    /// Whether the model gives conversations their titles.
+    pub titles: bool,
     /// How much history goes with a message, in tokens.
     pub context_tokens: u32,
     /// The longest message, in characters.
@@ -39,6 +41,7 @@ impl ChatSettings {
             system_prompt: reader.text("chat.system_prompt"),
             temperature: reader.number("chat.temperature"),
             max_tokens: reader.integer("chat.max_tokens"),
+            titles: reader.boolean("chat.titles"),
             context_tokens: reader.integer("chat.context_tokens"),
             message_max_chars: reader.integer("chat.message_max_chars"),
             answer_max_bytes: reader.integer("chat.answer_max_bytes"),

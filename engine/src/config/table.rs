@@ -151,6 +151,8 @@ pub static TABLE: &[Setting] = &[
         "How varied answers are: 0 (steady) to 2."),
     setting("chat.max_tokens", Integer(1, 1_000_000), "1024",
         "The longest answer, in tokens, unless its asker prefers otherwise."),
+    setting("chat.titles", Bool, "false",
+        "Whether the model gives a conversation its title after the first answer; each title is a call of its own, metered as `title`."),
     setting("chat.context_tokens", Integer(1, 10_000_000), "8000",
         "How much history goes with a message, in tokens."),
     setting("chat.message_max_chars", Integer(1, 10_000_000), "32000",

@@ -79,6 +79,8 @@ pub struct Opened {
     pub answer_id: MessageId,
     /// Whether nothing was said before its answer but the message itself, which is new.
     pub is_first: bool,
+    /// Whether nothing at all was said in its conversation before.
+    pub is_new: bool,
 }
 
 /// How a turn ended.
@@ -242,6 +244,34 @@ impl Db {
         self.write(move |tx| Box::pin(async move { finish_turn(tx, &end).await })).await
     }
 
+    /// Stores the bill for a title, and the title, if one came and the conversation still has the one made from its first message.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn give_title(
+        &self,
+        ids: Opened,
+        title: Option<String>,
+        ledger: LedgerEntry,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.write(move |tx| {
+            Box::pin(async move {
+                insert_ledger_entry(tx, "title", ids.conversation_id, ids.turn_id, &ledger, now).await?;
+                if let Some(title) = &title {
+                    tx.execute(
+                        "UPDATE conversations SET title = ?, title_source = 'model' WHERE id = ? AND account_id = ? \
+                         AND title_source = 'message'",
+                        params![title, ids.conversation_id.get(), ledger.account_id.get()],
+                    )
+                    .await?;
+                }
+                Ok(())
+            })
+        })
+        .await
+    }
+
     /// The turn of an answer that is the owner's.
     ///
     /// # Errors
@@ -359,6 +389,7 @@ async fn begin_turn(tx: &mut Tx<'_>, new: &NewTurn) -> Result<Begun, StoreError>
         user_message_id,
         answer_id,
         is_first: parent.is_none(),
+        is_new: head.is_none(),
     }))
 }
 
@@ -521,7 +552,7 @@ async fn finish_turn(tx: &mut Tx<'_>, end: &FinishTurn) -> Result<bool, StoreErr
         return Ok(false);
     }
     if let Some(entry) = &end.ledger {
-        insert_ledger_entry(tx, end, entry).await?;
+        insert_ledger_entry(tx, "chat", end.conversation_id, end.turn_id, entry, end.now).await?;
     }
     if !closed {
         return Ok(false);
@@ -553,20 +584,28 @@ async fn turn_exists(tx: &mut Tx<'_>, turn_id: TurnId) -> Result<bool, StoreErro
     Ok(found.is_some())
 }
 
-async fn insert_ledger_entry(tx: &mut Tx<'_>, end: &FinishTurn, entry: &LedgerEntry) -> Result<(), StoreError> {
+async fn insert_ledger_entry(
+    tx: &mut Tx<'_>,
+    kind: &'static str,
+    conversation_id: ConversationId,
+    turn_id: TurnId,
+    entry: &LedgerEntry,
+    now: Timestamp,
+) -> Result<(), StoreError> {
     tx.insert(
         "INSERT INTO usage_ledger (account_id, conversation_id, turn_id, kind, provider, model, prompt_tokens, completion_tokens, \
-         is_estimated, created_at) VALUES (?, ?, ?, 'chat', ?, ?, ?, ?, ?, ?)",
+         is_estimated, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         params![
             entry.account_id.get(),
-            end.conversation_id.get(),
-            end.turn_id.get(),
+            conversation_id.get(),
+            turn_id.get(),
+            kind,
             &entry.provider,
             &entry.model,
             count(entry.usage.prompt_tokens),
             count(entry.usage.completion_tokens),
             i64::from(entry.is_estimated),
-            end.now.micros(),
+            now.micros(),
         ],
     )
     .await?;

@@ -12,3 +12,4 @@ mod readers;
 mod recovery;
 mod shutdown;
 mod stopping;
+mod titles;

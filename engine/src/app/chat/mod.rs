@@ -10,7 +10,9 @@ mod follow;
 mod live;
 mod recovery;
 mod run;
+mod titles;
 
 pub use begin::{EditMessage, OnFailure, Regenerate, SendMessage};
 pub use follow::{Ending, Event, Follower, TurnHandle};
 pub(super) use live::LiveTurns;
+pub(super) use titles::AT_ONCE as TITLES_AT_ONCE;

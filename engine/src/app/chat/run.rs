@@ -14,6 +14,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use super::begin::OnFailure;
 use super::follow::Ending;
 use super::live::{LiveTurn, Stop};
+use super::titles;
 use crate::app::{App, AppError, Noun};
 use crate::domain::{FinishReason, Preferences, Role, Timestamp, TokenUsage, TurnState, estimate_tokens};
 use crate::providers::{Answer, ChatMessage, ChatRequest, Delta, ProviderError};
@@ -103,6 +104,9 @@ impl Run {
         };
         let ending = self.settle(outcome).await;
         metrics::counter!("parlor_turns_total", "state" => ending.state.as_str()).increment(1);
+        if self.live.ids.is_new && ending.state == TurnState::Complete {
+            titles::give(&self.app, &self.live, &self.text, &ending.content);
+        }
         // Whoever hears of the end may send the next message at once.
         drop(self.place);
         self.live.end(ending);

@@ -107,3 +107,32 @@ async fn the_same_key_sends_a_message_once_and_another_body_is_refused() {
     assert_eq!(server.count("SELECT COUNT(*) FROM turns"), 1);
     assert_eq!(upstream.chat_calls(), 1);
 }
+
+#[tokio::test]
+async fn the_language_is_told_to_the_model_for_that_answer_alone() {
+    let upstream = FakeUpstream::start().await;
+    let server = Setup::new().upstream(&upstream, "echo").start();
+    let token = server.sign_up("user@example.com").await;
+    let first = say(&server, &token, &json!({"message": "Hallo", "language": "de-CH"})).await.expect(200);
+    let next = json!({"message": "Hi", "conversation_id": first["conversation_id"]});
+    say(&server, &token, &next).await.expect(200);
+    let requests = upstream.requests();
+    let told = |at: usize| requests[at]["messages"][0]["content"].as_str().unwrap().contains("de-CH");
+    assert_eq!((told(0), told(1)), (true, false));
+}
+
+#[tokio::test]
+async fn attachments_are_web_addresses_and_stay_with_their_message() {
+    let server = Setup::new().start();
+    let token = server.sign_up("user@example.com").await;
+    let address = "https://example.com/a.png";
+    let sent = say(&server, &token, &json!({"message": "Look", "attachments": [address]})).await.expect(200);
+    let path = format!("/api/v1/conversations/{}/messages", sent["conversation_id"].as_str().unwrap());
+    let messages = send(server.get(&path).bearer_auth(&token)).await.expect(200);
+    assert_eq!(messages["items"][0]["attachments"], json!([address]));
+    assert_eq!(messages["items"][1]["attachments"], json!([]));
+    let before = rows::rows(&server);
+    assert_problem(&say(&server, &token, &json!({"message": "Look", "attachments": ["ftp://x.example"]})).await, 400);
+    assert_problem(&say(&server, &token, &json!({"message": "Look", "attachments": "x"})).await, 422);
+    assert_eq!(rows::rows(&server), before);
+}
