@@ -5,7 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::{App, AppError, Caller, Noun};
 use crate::domain::{Conversation, ConversationId, Invalid, Scope};
-use crate::store::{ConversationChange, ConversationFilter, ConversationPlace, MessageRow, StoreError};
+use crate::store::{ConversationChange, ConversationFilter, ConversationPlace, MessageRow, SEARCH_WORDS, StoreError};
 
 /// Messages that one reading returns at most.
 const MESSAGES_AT_MOST: i64 = 10_000;
@@ -14,9 +14,8 @@ pub(super) const DRAWS: usize = 3;
 
 /// The largest page.
 const PAGE_MAX: u32 = 100;
-/// The longest text that is searched for, in characters, and how many of its words count.
+/// The longest text that is searched for, in characters.
 const SEARCH_CHARS: usize = 200;
-const SEARCH_WORDS: usize = 8;
 
 /// One page of a person's conversations.
 #[derive(Debug, Clone)]
@@ -107,8 +106,8 @@ impl App {
         Ok(ConversationPage { items, total })
     }
 
-    /// The caller's conversations that are asked for. What is searched for is found where every word of it begins a word of the title, or of
-    /// one message; the thousand newest places where it stands are looked at.
+    /// The caller's conversations that are asked for. What is searched for is found where every word of it stands in the title, or in one
+    /// message; whether letters are small or large matters only beyond ASCII.
     ///
     /// # Errors
     /// [`AppError::Invalid`].

@@ -1,7 +1,7 @@
 //! Conversations. Every query on a person's data carries its owner.
 
 use super::{
-    Db, Row, StoreError, Tx, dialect,
+    Db, Row, StoreError, Tx,
     messages::{MessageRow, messages_of_conversation},
     tx::params,
 };
@@ -67,6 +67,9 @@ fn read_conversation(row: &Row<'_>) -> Result<Conversation, StoreError> {
         head: row.get::<Option<i64>>(9)?.and_then(|id| MessageId::new(id).ok()),
     })
 }
+
+/// Words that a search looks for at most.
+pub const SEARCH_WORDS: usize = 6;
 
 impl Db {
     /// Stores an empty conversation.
@@ -262,18 +265,28 @@ async fn conversations_of_owner_by(
             )
             .await;
     }
-    let (sql, search) = match tx {
-        Tx::Sqlite(_) => (
-            select_conversation!(
-                "account_id = ? AND is_archived = ? AND (is_pinned, updated_at, id) < (?, ?, ?) AND id IN ",
-                dialect::sqlite_found!(),
-                " ORDER BY is_pinned DESC, updated_at DESC, id DESC LIMIT ?"
-            ),
-            dialect::sqlite_search(&filter.words, owner.get()),
-        ),
+    // Looks through what one person has said, by an index on whose it is. An index of all words made every message half again as dear.
+    let mut patterns = filter.words.iter().map(|word| format!("%{word}%")).collect::<Vec<_>>();
+    patterns.resize(SEARCH_WORDS, "%".to_owned());
+    let [a, b, c, d, e, f] = patterns.as_slice() else {
+        return Err(StoreError::Corrupt { column: 0, expected: "at most six words" });
     };
-    let params = params![owner.get(), archived, pinned, after.updated_at, after.id, &search, &search, filter.limit];
-    tx.fetch(sql, params, read_conversation).await
+    tx.fetch(
+        select_conversation!(
+            "account_id = ? AND is_archived = ? AND (is_pinned, updated_at, id) < (?, ?, ?) AND ( \
+             (title LIKE ? AND title LIKE ? AND title LIKE ? AND title LIKE ? AND title LIKE ? AND title LIKE ?) \
+             OR id IN (SELECT m.conversation_id FROM conversations mine JOIN messages m ON m.conversation_id = mine.id \
+             WHERE mine.account_id = ? AND m.content LIKE ? AND m.content LIKE ? AND m.content LIKE ? AND m.content LIKE ? \
+             AND m.content LIKE ? AND m.content LIKE ?)) \
+             ORDER BY is_pinned DESC, updated_at DESC, id DESC LIMIT ?"
+        ),
+        params![
+            owner.get(), archived, pinned, after.updated_at, after.id, a, b, c, d, e, f, owner.get(), a, b, c, d, e, f,
+            filter.limit
+        ],
+        read_conversation,
+    )
+    .await
 }
 
 pub(super) async fn conversation_of_owner(

@@ -14,7 +14,6 @@
 /// | `@as_text(…)` | an integer as decimal text |
 /// | `@as_integer(…)` | decimal text as an integer |
 /// | `@as_timestamp(…)` | a time in microseconds as `YYYY-MM-DD HH:MM:SS` in UTC |
-/// | `@search_index` | what keeps titles and messages findable by their words |
 pub(super) fn sqlite_ddl(migration: &str) -> String {
     let sql = spell(migration, "@as_text", |integer| format!("CAST({integer} AS TEXT)"));
     let sql = spell(&sql, "@as_integer", |text| format!("CAST({text} AS INTEGER)"));
@@ -26,7 +25,6 @@ pub(super) fn sqlite_ddl(migration: &str) -> String {
         .replace("@bytes", "BLOB")
         .replace("@open", "WHERE ")
         .replace("@view", "VIEW")
-        .replace("@search_index", SQLITE_SEARCH_INDEX)
 }
 
 /// Writes each `word(expression)` as `into` has it.
@@ -54,54 +52,6 @@ fn argument(text: &str) -> (&str, &str) {
         }
     }
     ("", text)
-}
-
-/// An FTS5 index without the text itself. A message's row has its id, a title's row its conversation's id below zero; `owner` keeps each
-/// search within what one account has. Part of a migration: what is written here has been applied, and stays as it is.
-const SQLITE_SEARCH_INDEX: &str = "
-CREATE VIRTUAL TABLE search_index USING fts5(owner, words, content = '', contentless_delete = 1, tokenize = 'unicode61 remove_diacritics 2');
-INSERT INTO search_index (rowid, owner, words)
-  SELECT m.id, 'a' || c.account_id, m.content FROM messages m JOIN conversations c ON c.id = m.conversation_id WHERE m.content <> '';
-INSERT INTO search_index (rowid, owner, words)
-  SELECT -id, 'a' || account_id, title FROM conversations WHERE title IS NOT NULL;
-CREATE TRIGGER messages_found_insert AFTER INSERT ON messages WHEN new.content <> '' BEGIN
-  INSERT INTO search_index (rowid, owner, words)
-    VALUES (new.id, 'a' || (SELECT account_id FROM conversations WHERE id = new.conversation_id), new.content);
-END;
-CREATE TRIGGER messages_found_update AFTER UPDATE OF content ON messages WHEN new.content <> old.content BEGIN
-  INSERT OR REPLACE INTO search_index (rowid, owner, words)
-    VALUES (new.id, 'a' || (SELECT account_id FROM conversations WHERE id = new.conversation_id), new.content);
-END;
-CREATE TRIGGER messages_found_delete AFTER DELETE ON messages WHEN old.content <> '' BEGIN
-  DELETE FROM search_index WHERE rowid = old.id;
-END;
-CREATE TRIGGER conversations_found_insert AFTER INSERT ON conversations WHEN new.title IS NOT NULL BEGIN
-  INSERT INTO search_index (rowid, owner, words) VALUES (-new.id, 'a' || new.account_id, new.title);
-END;
-CREATE TRIGGER conversations_found_update AFTER UPDATE OF title ON conversations WHEN new.title IS NOT old.title BEGIN
-  INSERT OR REPLACE INTO search_index (rowid, owner, words) VALUES (-new.id, 'a' || new.account_id, new.title);
-END;
-CREATE TRIGGER conversations_found_delete AFTER DELETE ON conversations WHEN old.title IS NOT NULL BEGIN
-  DELETE FROM search_index WHERE rowid = -old.id;
-END;
-";
-
-/// The conversations in whose title or in one of whose messages words are found: the newest thousand of each. Takes what to look for, as
-/// [`sqlite_search`] writes it, twice.
-macro_rules! sqlite_found {
-    () => {
-        "(SELECT -rowid FROM (SELECT rowid FROM search_index WHERE search_index MATCH ? AND rowid < 0 LIMIT 1000) \
-         UNION \
-         SELECT conversation_id FROM messages WHERE id IN \
-         (SELECT rowid FROM search_index WHERE search_index MATCH ? AND rowid > 0 ORDER BY rowid DESC LIMIT 1000))"
-    };
-}
-pub(super) use sqlite_found;
-
-/// What a search looks for: every one of the words (letters and digits only), or a longer word that begins so, among what the owner has.
-pub(super) fn sqlite_search(words: &[String], owner: i64) -> String {
-    let words: Vec<String> = words.iter().map(|word| format!("\"{word}\" *")).collect();
-    format!("owner : a{owner} AND words : ({})", words.join(" AND "))
 }
 
 #[cfg(test)]

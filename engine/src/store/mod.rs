@@ -32,7 +32,7 @@ use crate::config::{DatabaseSettings, DatabaseUrl};
 pub use account_changes::{AccountUpdate, ListAccounts, Updated};
 pub use accounts::{AccountRecord, NewAccount};
 pub use api_keys::{ApiKeyRecord, NewApiKey};
-pub use conversations::{ConversationChange, ConversationFilter, ConversationPlace};
+pub use conversations::{ConversationChange, ConversationFilter, ConversationPlace, SEARCH_WORDS};
 pub use error::StoreError;
 pub use feedback::FeedbackOutcome;
 pub use inspect::{ColumnInfo, TableInfo};

@@ -25,5 +25,3 @@ CREATE TABLE shares (
   expires_at BIGINT
 );
 CREATE INDEX shares_of_conversation ON shares (conversation_id, id);
-
-@search_index

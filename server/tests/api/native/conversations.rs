@@ -94,10 +94,11 @@ async fn a_search_finds_words_in_titles_and_messages_of_ones_own() {
     for (query, expected) in [
         ("fox", vec![&fox]),
         ("FOX%20cur", vec![&fox]),
-        ("zurich", vec![&fox]),
+        ("z%C3%BCrich", vec![&fox]),
+        ("Z%C3%9CRICH", vec![]),
         ("green%20te", vec![&tea]),
         ("fox%20tea", vec![]),
-        ("reen", vec![]),
+        ("reen", vec![&tea]),
         ("%22%20NEAR%20*%20-%20(", vec![]),
         ("%2A", vec![]),
     ] {
@@ -109,7 +110,6 @@ async fn a_search_finds_words_in_titles_and_messages_of_ones_own() {
     let path = format!("/api/v1/conversations/{fox}");
     assert_eq!(send(server.delete(&path).bearer_auth(&mine)).await.status, 204);
     assert_eq!(ids(&list(&server, &mine, "?q=fox").await), Vec::<String>::new());
-    assert_eq!(server.count("SELECT COUNT(*) FROM search_index WHERE search_index MATCH 'curious'"), 0);
 }
 
 #[tokio::test]
