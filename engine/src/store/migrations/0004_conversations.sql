@@ -4,7 +4,6 @@ ALTER TABLE conversations ADD COLUMN is_pinned BIGINT NOT NULL DEFAULT 0 CHECK (
 ALTER TABLE conversations ADD COLUMN is_archived BIGINT NOT NULL DEFAULT 0 CHECK (is_archived IN (0, 1));
 -- Whether any message has siblings: what has none is read without looking for them.
 ALTER TABLE conversations ADD COLUMN is_branched BIGINT NOT NULL DEFAULT 0 CHECK (is_branched IN (0, 1));
-CREATE INDEX conversations_listed ON conversations (account_id, is_archived, is_pinned, updated_at, id);
 
 CREATE TABLE feedback (
   message_id BIGINT NOT NULL PRIMARY KEY REFERENCES messages (id) ON DELETE CASCADE,
