@@ -69,6 +69,8 @@ pub enum FinishReason {
     Length,
     /// The provider's filter cut in.
     ContentFilter,
+    /// The model wants tools called and their results shown to it.
+    ToolCalls,
     /// Its owner stopped it.
     Cancelled,
     /// It broke off, or never began.
@@ -83,6 +85,7 @@ impl FinishReason {
             Self::Stop => "stop",
             Self::Length => "length",
             Self::ContentFilter => "content_filter",
+            Self::ToolCalls => "tool_calls",
             Self::Cancelled => "cancelled",
             Self::Error => "error",
         }
@@ -91,7 +94,7 @@ impl FinishReason {
     /// The reason of that word.
     #[must_use]
     pub fn from_word(word: &str) -> Option<Self> {
-        [Self::Stop, Self::Length, Self::ContentFilter, Self::Cancelled, Self::Error]
+        [Self::Stop, Self::Length, Self::ContentFilter, Self::ToolCalls, Self::Cancelled, Self::Error]
             .into_iter()
             .find(|reason| reason.as_str() == word)
     }

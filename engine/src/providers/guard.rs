@@ -52,7 +52,7 @@ impl Guarded {
 
     fn take(&mut self, delta: Delta) -> Poll<Option<Result<Delta, ProviderError>>> {
         match &delta {
-            Delta::Text(text) => {
+            Delta::Text(text) | Delta::ToolCall { arguments: text, .. } => {
                 self.text += text.len();
                 if self.text > MAX_ANSWER {
                     return self.fail(ProviderError::Protocol("the answer is too long"));
@@ -66,7 +66,7 @@ impl Guarded {
                     attempt.succeed();
                 }
             }
-            Delta::Model(_) | Delta::Usage(_) => {}
+            Delta::Model(_) | Delta::Usage(_) | Delta::Cost(_) => {}
         }
         Poll::Ready(Some(Ok(delta)))
     }

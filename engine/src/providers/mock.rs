@@ -96,7 +96,7 @@ fn deltas(request: &ChatRequest) -> Vec<Result<Delta, ProviderError>> {
     }
     deltas.push(Ok(Delta::Finish(finish)));
     deltas.push(Ok(Delta::Usage(TokenUsage {
-        prompt_tokens: request.messages.iter().map(|message| estimate_tokens(&message.content)).sum(),
+        prompt_tokens: request.estimated_tokens(),
         completion_tokens: estimate_tokens(&text),
     })));
     deltas
@@ -155,10 +155,9 @@ mod tests {
     fn request(model: &str, question: &str) -> ChatRequest {
         ChatRequest {
             model: model.into(),
-            messages: vec![ChatMessage { role: Role::User, content: question.into() }],
-            temperature: None,
-            max_tokens: None,
+            messages: vec![ChatMessage::text(Role::User, question)],
             stream: true,
+            ..ChatRequest::default()
         }
     }
 

@@ -14,6 +14,7 @@ mod keys;
 mod mock;
 mod models;
 mod openai;
+mod request;
 mod retry;
 mod routing;
 pub mod sse;
@@ -24,8 +25,6 @@ use std::pin::Pin;
 use futures_util::Stream;
 use futures_util::future::BoxFuture;
 
-use crate::domain::{FinishReason, Role, TokenUsage};
-
 pub use breaker::BreakerState;
 pub use clock::{RetryClock, SystemClock};
 pub use error::{ProviderError, TimeoutPhase};
@@ -34,46 +33,9 @@ pub use keys::KeyRing;
 pub use mock::Mock;
 pub use models::ModelNames;
 pub use openai::OpenAi;
+pub use request::{ChatMessage, ChatRequest, Delta, Image, Tool, ToolCall};
 pub use routing::Providers;
 pub use target::TargetState;
-
-/// What a model is asked.
-#[derive(Debug, Clone)]
-pub struct ChatRequest {
-    /// The model's name; `provider/model` picks one provider, empty means the default.
-    pub model: String,
-    /// The conversation, oldest message first.
-    pub messages: Vec<ChatMessage>,
-    /// Sampling temperature, 0 to 2; `None` leaves it to the provider.
-    pub temperature: Option<f64>,
-    /// The most tokens the answer may have; `None` leaves it to the provider.
-    pub max_tokens: Option<u32>,
-    /// Whether the answer is wanted as it is written, or whole (then it is one [`Delta::Text`]).
-    pub stream: bool,
-}
-
-/// One message of a [`ChatRequest`].
-#[derive(Debug, Clone)]
-pub struct ChatMessage {
-    /// Who said it.
-    pub role: Role,
-    /// What was said.
-    pub content: String,
-}
-
-/// A piece of an answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Delta {
-    /// More of the text; never empty.
-    Text(String),
-    /// The model's name as the provider gives it.
-    Model(String),
-    /// The tokens counted by the provider. May come more than once (the last one holds) and after
-    /// [`Delta::Finish`].
-    Usage(TokenUsage),
-    /// Why the answer ended. No text follows.
-    Finish(FinishReason),
-}
 
 /// An answer as it arrives. Dropping it drops the connection to the provider.
 pub type DeltaStream = Pin<Box<dyn Stream<Item = Result<Delta, ProviderError>> + Send>>;

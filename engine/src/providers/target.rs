@@ -137,7 +137,7 @@ async fn open(provider: &dyn Provider, request: &ChatRequest) -> Result<(VecDequ
     let mut first = VecDeque::new();
     while let Some(delta) = rest.next().await {
         let delta = delta?;
-        let enough = matches!(delta, Delta::Text(_) | Delta::Finish(_));
+        let enough = matches!(delta, Delta::Text(_) | Delta::ToolCall { .. } | Delta::Finish(_));
         first.push_back(delta);
         if enough {
             return Ok((first, rest));

@@ -128,10 +128,9 @@ impl Fixture {
 pub fn request(model: &str) -> ChatRequest {
     ChatRequest {
         model: model.into(),
-        messages: vec![ChatMessage { role: Role::User, content: "Hello there".into() }],
-        temperature: None,
-        max_tokens: None,
+        messages: vec![ChatMessage::text(Role::User, "Hello there")],
         stream: true,
+        ..ChatRequest::default()
     }
 }
 
@@ -143,6 +142,10 @@ pub struct Outcome {
     pub texts: Vec<String>,
     pub finish: Option<FinishReason>,
     pub usage: Option<TokenUsage>,
+    /// In millionths of a US dollar.
+    pub cost: Option<u64>,
+    /// The pieces of calls, as they came.
+    pub tool_calls: Vec<Delta>,
     pub error: Option<ProviderError>,
 }
 
@@ -171,6 +174,8 @@ pub async fn read(mut answer: Answer) -> Outcome {
             Ok(Delta::Finish(reason)) => assert_eq!(outcome.finish.replace(reason), None, "one finish"),
             Ok(Delta::Usage(usage)) => outcome.usage = Some(usage),
             Ok(Delta::Model(_)) => {}
+            Ok(Delta::Cost(micros)) => outcome.cost = Some(micros),
+            Ok(delta @ Delta::ToolCall { .. }) => outcome.tool_calls.push(delta),
             Err(error) => outcome.error = Some(error),
         }
     }

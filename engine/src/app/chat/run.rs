@@ -118,7 +118,7 @@ impl Run {
         let mut stopped = pin!(self.live.stopped());
         let asked = async {
             let request = self.request().await?;
-            let prompt_tokens = request.messages.iter().map(|message| estimate_tokens(&message.content)).sum();
+            let prompt_tokens = request.estimated_tokens();
             Ok::<_, AppError>((prompt_tokens, self.app.providers.chat(request).await))
         };
         let (prompt_tokens, answer) = tokio::select! {
@@ -136,16 +136,16 @@ impl Run {
         let chat = &self.app.settings.chat;
         let prefer = &self.preferences;
         let instructions = prefer.instructions(&chat.system_prompt);
-        let mut messages = vec![ChatMessage { role: Role::System, content: instructions }];
+        let mut messages = vec![ChatMessage::text(Role::System, instructions)];
         if self.live.ids.is_first {
-            messages.push(ChatMessage { role: Role::User, content: self.text.clone() });
+            messages.push(ChatMessage::text(Role::User, self.text.clone()));
         } else {
             let budget = i64::from(chat.context_tokens);
             let thread = self.app.db.context_of(self.live.ids.user_message_id, budget, CONTEXT_MESSAGES).await?;
             if thread.is_empty() {
                 return Err(AppError::NotFound(Noun::Conversation));
             }
-            let message = |m: ContextMessage| ChatMessage { role: m.role, content: m.attachments.beneath(&m.content) };
+            let message = |m: ContextMessage| ChatMessage::text(m.role, m.attachments.beneath(&m.content));
             messages.extend(thread.into_iter().map(message));
         }
         Ok(ChatRequest {
@@ -154,6 +154,7 @@ impl Run {
             temperature: Some(prefer.temperature.unwrap_or(chat.temperature)),
             max_tokens: Some(prefer.max_tokens.unwrap_or(chat.max_tokens)),
             stream: self.stream,
+            ..ChatRequest::default()
         })
     }
 
@@ -195,6 +196,7 @@ impl Run {
                     }
                     Some(Ok(Delta::Model(name))) => outcome.model = Some(name),
                     Some(Ok(Delta::Usage(usage))) => outcome.usage = Some(usage),
+                    Some(Ok(Delta::ToolCall { .. } | Delta::Cost(_))) => {}
                     Some(Ok(Delta::Finish(reason))) => finish = Some(reason),
                     Some(Err(error)) => return outcome.broken(&error, self.live.length() > 0),
                     None => break,

@@ -47,18 +47,15 @@ pub(super) fn give(app: &App, live: &Arc<LiveTurn>, question: &str, answer: &str
 
 impl App {
     async fn give_title(&self, live: &LiveTurn, talk: String) -> Result<(), AppError> {
-        let messages = vec![
-            ChatMessage { role: Role::System, content: INSTRUCTIONS.to_owned() },
-            ChatMessage { role: Role::User, content: talk },
-        ];
-        let prompt_tokens = messages.iter().map(|message| estimate_tokens(&message.content)).sum();
+        let messages = vec![ChatMessage::text(Role::System, INSTRUCTIONS), ChatMessage::text(Role::User, talk)];
         let request = ChatRequest {
             model: live.model.clone(),
             messages,
             temperature: Some(self.settings.chat.temperature),
             max_tokens: Some(TOKENS_MAX),
-            stream: false,
+            ..ChatRequest::default()
         };
+        let prompt_tokens = request.estimated_tokens();
         let down = |error: crate::providers::ProviderError| AppError::ProviderDown { code: error.code().to_owned() };
         let mut answer = self.providers.chat(request).await.map_err(down)?;
         let (mut said, mut usage, mut failure) = (String::new(), None, None);
@@ -68,7 +65,7 @@ impl App {
                 Ok(Delta::Text(_)) => break,
                 Ok(Delta::Model(name)) => answer.model = name,
                 Ok(Delta::Usage(counted)) => usage = Some(counted),
-                Ok(Delta::Finish(_)) => {}
+                Ok(Delta::Finish(_) | Delta::ToolCall { .. } | Delta::Cost(_)) => {}
                 Err(error) => {
                     failure = Some(error);
                     break;
