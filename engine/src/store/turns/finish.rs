@@ -1,0 +1,109 @@
+//! Finishing: the answer, the turn's end and the bill, in one transaction.
+
+use super::{FinishTurn, LedgerEntry, count, tokens};
+use crate::domain::{ConversationId, MessageId, Timestamp, TurnId, preview_of};
+use crate::store::{StoreError, Tx, tx::params};
+
+pub(super) async fn set_answer(
+    tx: &mut Tx<'_>,
+    answer_id: MessageId,
+    content: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    tx.execute(
+        "UPDATE messages SET content = ?, tokens = ?, updated_at = ? WHERE id = ?",
+        params![content, tokens(content), now.micros(), answer_id.get()],
+    )
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn finish_turn(tx: &mut Tx<'_>, end: &FinishTurn) -> Result<bool, StoreError> {
+    let now = end.now.micros();
+    let usage = end.ledger.as_ref().map(|entry| entry.usage).unwrap_or_default();
+    let closed = tx
+        .execute(
+            "UPDATE turns SET state = ?, provider = ?, model = ?, prompt_tokens = ?, completion_tokens = ?, tokens_estimated = ?, \
+             finish_reason = ?, error_code = ?, chunk_ends = ?, elapsed_ms = ?, first_token_ms = ?, ended_at = ? \
+             WHERE id = ? AND state IN ('pending', 'streaming')",
+            params![
+                end.state.as_str(),
+                end.ledger.as_ref().map(|entry| &entry.provider),
+                end.ledger.as_ref().map(|entry| &entry.model),
+                count(usage.prompt_tokens),
+                count(usage.completion_tokens),
+                i64::from(end.ledger.as_ref().is_some_and(|entry| entry.is_estimated)),
+                end.finish_reason.as_str(),
+                end.error_code.as_ref(),
+                end.chunk_ends.as_slice(),
+                end.elapsed_ms,
+                end.first_token_ms,
+                now,
+                end.turn_id.get(),
+            ],
+        )
+        .await?
+        > 0;
+    if !closed && turn_exists(tx, end.turn_id).await? {
+        return Ok(false);
+    }
+    if let Some(entry) = &end.ledger {
+        insert_ledger_entry(tx, "chat", end.conversation_id, end.turn_id, entry, end.now).await?;
+    }
+    if !closed {
+        return Ok(false);
+    }
+    if !end.content.is_empty() {
+        set_answer(tx, end.answer_id, &end.content, end.now).await?;
+        tx.execute(
+            "UPDATE conversations SET last_message = CASE WHEN head_message_id = ? THEN ? ELSE last_message END, \
+             message_count = message_count + 1, updated_at = ? WHERE id = ?",
+            params![end.answer_id.get(), preview_of(&end.content), now, end.conversation_id.get()],
+        )
+        .await?;
+    }
+    if let Some(topic) = end.outbox_topic {
+        // Ids only: the consumer reads the turn itself, so that text is stored, and erased, in one place.
+        let payload = format!("{{\"turn_id\":{},\"message_id\":{}}}", end.turn_id, end.answer_id);
+        tx.insert(
+            "INSERT INTO outbox (topic, payload, created_at, not_before) VALUES (?, ?, ?, ?)",
+            params![topic, &payload, now, now],
+        )
+        .await?;
+    }
+    Ok(true)
+}
+
+async fn turn_exists(tx: &mut Tx<'_>, turn_id: TurnId) -> Result<bool, StoreError> {
+    let found =
+        tx.fetch_optional("SELECT id FROM turns WHERE id = ?", params![turn_id.get()], |row| row.get::<i64>(0)).await?;
+    Ok(found.is_some())
+}
+
+pub(super) async fn insert_ledger_entry(
+    tx: &mut Tx<'_>,
+    kind: &'static str,
+    conversation_id: ConversationId,
+    turn_id: TurnId,
+    entry: &LedgerEntry,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    tx.insert(
+        "INSERT INTO usage_ledger (account_id, conversation_id, turn_id, kind, provider, model, prompt_tokens, completion_tokens, \
+         is_estimated, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        params![
+            entry.account_id.get(),
+            conversation_id.get(),
+            turn_id.get(),
+            kind,
+            &entry.provider,
+            &entry.model,
+            count(entry.usage.prompt_tokens),
+            count(entry.usage.completion_tokens),
+            i64::from(entry.is_estimated),
+            now.micros(),
+        ],
+    )
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,62 @@
+//! Reading: a turn with its answer, and the turns that are open.
+
+use super::{OrphanTurn, TurnRecord};
+use crate::domain::{AccountId, ConversationId, FinishReason, MessageId, Timestamp, TokenUsage, TurnId, TurnState};
+use crate::store::{StoreError, Tx, tx::params};
+
+pub(super) async fn turn_of_owner(
+    tx: &mut Tx<'_>,
+    answer_id: MessageId,
+    owner: AccountId,
+) -> Result<Option<TurnRecord>, StoreError> {
+    tx.fetch_optional(
+        "SELECT t.conversation_id, t.user_message_id, t.state, m.content, t.chunk_ends, t.requested_model, t.model, t.prompt_tokens, \
+         t.completion_tokens, t.finish_reason, t.error_code, t.started_at, t.ended_at \
+         FROM turns t JOIN messages m ON m.id = t.answer_message_id WHERE t.answer_message_id = ? AND t.account_id = ?",
+        params![answer_id.get(), owner.get()],
+        |row| {
+            Ok(TurnRecord {
+                conversation_id: row.decode(0, "an id", |id: i64| ConversationId::new(id).ok())?,
+                user_message_id: row.decode(1, "an id", |id: i64| MessageId::new(id).ok())?,
+                answer_id,
+                state: row.decode(2, "a turn's state", |word: String| TurnState::from_word(&word))?,
+                content: row.get(3)?,
+                chunk_ends: row.get::<Option<Vec<u8>>>(4)?.unwrap_or_default(),
+                requested_model: row.get(5)?,
+                model: row.get(6)?,
+                usage: TokenUsage {
+                    prompt_tokens: row.decode(7, "a count", |n: i64| u64::try_from(n).ok())?,
+                    completion_tokens: row.decode(8, "a count", |n: i64| u64::try_from(n).ok())?,
+                },
+                finish_reason: row.get::<Option<String>>(9)?.as_deref().and_then(FinishReason::from_word),
+                error_code: row.get(10)?,
+                started_at: Timestamp::from_micros(row.get(11)?),
+                ended_at: row.get::<Option<i64>>(12)?.map(Timestamp::from_micros),
+            })
+        },
+    )
+    .await
+}
+
+pub(super) async fn open_turns(tx: &mut Tx<'_>, limit: i64) -> Result<Vec<OrphanTurn>, StoreError> {
+    tx.fetch(
+        "SELECT t.id, t.account_id, t.conversation_id, t.answer_message_id, a.content, t.chunk_ends, t.requested_model, u.tokens, t.started_at \
+         FROM turns t JOIN messages a ON a.id = t.answer_message_id JOIN messages u ON u.id = t.user_message_id \
+         WHERE t.state IN ('pending', 'streaming') ORDER BY t.id LIMIT ?",
+        params![limit],
+        |row| {
+            Ok(OrphanTurn {
+                turn_id: row.decode(0, "an id", |id: i64| TurnId::new(id).ok())?,
+                account_id: row.decode(1, "an id", |id: i64| AccountId::new(id).ok())?,
+                conversation_id: row.decode(2, "an id", |id: i64| ConversationId::new(id).ok())?,
+                answer_id: row.decode(3, "an id", |id: i64| MessageId::new(id).ok())?,
+                content: row.get(4)?,
+                chunk_ends: row.get::<Option<Vec<u8>>>(5)?.unwrap_or_default(),
+                requested_model: row.get(6)?,
+                question_tokens: row.get(7)?,
+                started_at: Timestamp::from_micros(row.get(8)?),
+            })
+        },
+    )
+    .await
+}
