@@ -14,13 +14,15 @@ import subprocess
 import sys
 import time
 
+import gateways
 import seed
 import servers
 from servers import CACHE, CannotStart, HERE, LOAD_CORE, REPO
-from tables import ORDER, print_tables
+from tables import SERVERS, print_tables
 
-TABLES = ["calls", "streams", "memory", "flat"]
+TABLES = ["calls", "streams", "memory", "flat", "gateways"]
 TARGETS = {"direct": "direct", "floor": "floor", "parlor": "classic", "fastapi": "classic"}
+GATEWAY_TARGETS = {"parlor": "gateway-parlor", "portkey": "gateway-portkey"}
 STREAM_TARGETS = {"direct": "direct", "floor": "floor", "parlor": "parlor-stream"}
 MODEL = "mock-0ms-20tok"
 SETTLE_SECONDS = 1
@@ -104,13 +106,16 @@ class Bench:
             row["failed"] = f"nothing succeeded: {row['error_kinds']}"
         self.record(row)
 
-    def with_server(self, name, rep, body, data=None):
+    def with_server(self, name, rep, body, data=None, gateway=False):
         """Runs `body(server, upstream)` between a fresh start and the stop of both."""
         upstream = server = None
         try:
-            upstream = servers.start_upstream(self.binaries, self.log("fake-upstream"))
+            port = gateways.upstream_port(name) if gateway else None
+            upstream = servers.start_upstream(self.binaries, self.log("fake-upstream"), port)
             if name == "direct":
                 server = upstream
+            elif gateway and name != "parlor":
+                server = gateways.start(name, self.binaries, upstream, data, self.log(name))
             else:
                 server = servers.start(name, self.binaries, upstream, data, self.log(name))
             body(server, upstream)
@@ -176,7 +181,50 @@ class Bench:
             finally:
                 shutil.rmtree(data, ignore_errors=True)
 
+    def gateway(self, name, rep):
+        """The same calls through one gateway, or straight to the provider."""
+        plan, target = self.plan, GATEWAY_TARGETS.get(name, "gateway")
+
+        def body(server, upstream):
+            time.sleep(SETTLE_SECONDS)
+            options = ("--var", f"upstream={upstream.base}/v1")
+            common, args = (name, rep), (server, upstream, target)
+            self.load(target, MODEL, "calls", server.pid, server.base, options=options, c=8, secs=plan.warm)
+            for c in (1, 16, 64):
+                self.measure(*common, f"G{c}", *args, MODEL, "calls", options=options, c=c, secs=plan.secs)
+            model = "mock-20ms-50tok-ts"
+            self.measure(*common, "GS32", *args, model, "streams", options=options, c=32, secs=plan.secs)
+            # Some are several processes: the one that was started is the one whose memory counts, which is in their favour.
+            after = {"rss_mib": server.rss_mib(), "rss_mib_peak": server.rss_mib(peak=True)}
+            self.record({"server": name, "rep": rep, "scenario": "GEND", "ready_s": server.ready_after, **after})
+
+        data = self.data(name)
+        try:
+            self.with_server(name, rep, body, data, gateway=True)
+        finally:
+            shutil.rmtree(data, ignore_errors=True)
+
+    def run_gateways(self):
+        for name in self.options.gateways:
+            try:
+                gateways.install(name)
+            except (OSError, subprocess.SubprocessError) as error:
+                self.broken[name] = f"it could not be installed: {error}"
+                self.fail(name, 0, "GSTART", self.broken[name])
+        for rep in range(self.options.reps):
+            for name in ["direct", *self.options.gateways]:
+                if name in self.broken:
+                    continue
+                print(f"gateway {name}, repetition {rep + 1} of {self.options.reps}", flush=True)
+                try:
+                    self.gateway(name, rep)
+                except (CannotStart, OSError, subprocess.TimeoutExpired) as error:
+                    self.broken[name] = error
+                    self.fail(name, rep, "GSTART", error)
+
     def run(self):
+        if not set(self.options.tables) - {"gateways"}:
+            return
         for rep in range(self.options.reps):
             for name in self.options.servers:
                 if name in self.broken:
@@ -238,8 +286,9 @@ def choice(allowed):
 def main():
     stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--servers", type=choice(ORDER), default=ORDER, help="of " + ",".join(ORDER))
+    parser.add_argument("--servers", type=choice(SERVERS), default=SERVERS, help="of " + ",".join(SERVERS))
     parser.add_argument("--tables", type=choice(TABLES), default=TABLES, help="of " + ",".join(TABLES))
+    parser.add_argument("--gateways", type=choice(gateways.NAMES), default=gateways.NAMES, help="of " + ",".join(gateways.NAMES))
     parser.add_argument("--reps", type=int, help="repetitions (3; quick: 1)")
     parser.add_argument("--secs", type=float, help="seconds of a measurement (4; quick: 2)")
     parser.add_argument("--quick", action="store_true", help="a short form, to see that everything runs")
@@ -256,7 +305,7 @@ def main():
     bench = Bench(options, os.path.join(os.path.abspath(target), options.profile))
     if not options.no_build and not build(options.profile):
         bench.broken["parlor"] = "it does not build"
-    if "fastapi" in options.servers:
+    if "fastapi" in options.servers and set(options.tables) - {"gateways"}:
         try:
             servers.make_venv()
         except (OSError, subprocess.SubprocessError) as error:
@@ -267,6 +316,8 @@ def main():
     for name in set(options.servers) & set(bench.broken):
         bench.fail(name, 0, "START", bench.broken[name])
     bench.run()
+    if "gateways" in options.tables:
+        bench.run_gateways()
 
     form = "quick form, not a measurement; " if options.quick else ""
     print(f"\n## Results ({form}{about['cpu']}, {about['cores']} cores, commit {about['commit']}, "

@@ -71,10 +71,10 @@ class Server:
                 self.process.kill()
                 self.process.wait()
 
-    def rss_mib(self):
+    def rss_mib(self, peak=False):
         with open(f"/proc/{self.pid}/status") as lines:
             for line in lines:
-                if line.startswith("VmRSS:"):
+                if line.startswith("VmHWM:" if peak else "VmRSS:"):
                     return int(line.split()[1]) / 1024
         raise CannotStart(f"{self.name}: ended soon after its start")
 
@@ -89,8 +89,8 @@ def tail(log):
         return " | ".join(lines.read().strip().splitlines()[-3:])[-500:]
 
 
-def start_upstream(binaries, log):
-    port = free_port()
+def start_upstream(binaries, log, port=None):
+    port = port or free_port()
     command = [os.path.join(binaries, "fake-upstream"), "--port", str(port)]
     server = Server("fake-upstream", command, LOAD_CORE, f"http://127.0.0.1:{port}/health", log)
     server.base = f"http://127.0.0.1:{port}"

@@ -7,7 +7,8 @@ import json
 import statistics
 import sys
 
-ORDER = ["direct", "floor", "parlor", "fastapi"]
+ORDER = ["direct", "floor", "passthrough", "parlor", "fastapi", "litellm-rs", "portkey", "litellm"]
+SERVERS = ["direct", "floor", "parlor", "fastapi"]
 MEMORY_LIMIT_MIB = 60
 
 
@@ -145,9 +146,34 @@ def flat(rows):
         table(f"A chat turn's p50 in ms at one connection, by {title}", head, body)
 
 
+def gateways(rows):
+    scenarios = ["G1", "G16", "G64"]
+    present = rows.servers(*scenarios)
+    direct = rows.median("direct", "G1", "latency_ms.p50")
+    head = ["gateway", *(f"rps {s[1:]}" for s in scenarios), "spread % 64", "p50 ms 1", "added p50 ms 1", "p99 ms 64",
+            "CPU us/request 64", "CPU us/token", "transit p50 ms", "MiB after the run", "peak MiB", "errors"]
+    body = []
+    for server in present:
+        p50 = rows.median(server, "G1", "latency_ms.p50")
+        line = [server, *(number(rows.median(server, s, "rps"), 0) for s in scenarios), rows.spread(server, "G64", "rps")]
+        line += [number(p50, 3), number(p50 - direct, 3) if p50 and direct and server != "direct" else "-"]
+        line += [number(rows.median(server, "G64", "latency_ms.p99")), number(rows.median(server, "G64", "cpu_us_per_request"), 0)]
+        line += [number(rows.median(server, "GS32", "cpu_us_per_token"), 1), number(rows.median(server, "GS32", "transit_ms.p50"), 3)]
+        line += [number(rows.median(server, "GEND", "rss_mib"), 1), number(rows.median(server, "GEND", "rss_mib_peak"), 1)]
+        body.append([*line, rows.errors(server, *scenarios, "GS32")])
+    table("Gateways: POST /v1/chat/completions, 1, 16 and 64 connections; 32 streams for the tokens", head, body,
+          "Parlor with an API key, a durable ledger line for each call, and quotas; the others as in `gateways.py`.")
+    body = [
+        [f"parlor / {other}", *(rows.ratio("parlor", other, s, "rps") for s in scenarios),
+         rows.ratio("parlor", other, "G64", "cpu_us_per_request"), rows.ratio("parlor", other, "GS32", "cpu_us_per_token")]
+        for other in present if other not in ("parlor", "direct") and "parlor" in present
+    ]
+    table("Ratios of the above", ["ratio", *(f"rps {s[1:]}" for s in scenarios), "CPU/request 64", "CPU/token"], body)
+
+
 def print_tables(raw):
     rows = Rows(raw)
-    for part in (calls, streams, memory, flat):
+    for part in (calls, streams, memory, flat, gateways):
         part(rows)
     foreign = [r["foreign_cores"] for r in raw if r.get("foreign_cores") is not None]
     if foreign:
