@@ -107,13 +107,21 @@ pub struct TokenUsage {
     pub prompt_tokens: u64,
     /// Tokens written.
     pub completion_tokens: u64,
+    /// Of the tokens read, those that the provider still had from an earlier request: cheaper ones.
+    pub cached_tokens: u64,
 }
 
 impl TokenUsage {
+    /// So many read, none of them from a cache, and so many written.
+    #[must_use]
+    pub const fn new(prompt_tokens: u64, completion_tokens: u64) -> Self {
+        Self { prompt_tokens, completion_tokens, cached_tokens: 0 }
+    }
+
     /// Both together.
     #[must_use]
     pub const fn total(self) -> u64 {
-        self.prompt_tokens + self.completion_tokens
+        self.prompt_tokens.saturating_add(self.completion_tokens)
     }
 }
 

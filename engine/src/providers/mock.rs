@@ -95,10 +95,7 @@ fn deltas(request: &ChatRequest) -> Vec<Result<Delta, ProviderError>> {
         return deltas;
     }
     deltas.push(Ok(Delta::Finish(finish)));
-    deltas.push(Ok(Delta::Usage(TokenUsage {
-        prompt_tokens: request.estimated_tokens(),
-        completion_tokens: estimate_tokens(&text),
-    })));
+    deltas.push(Ok(Delta::Usage(TokenUsage::new(request.estimated_tokens(), estimate_tokens(&text)))));
     deltas
 }
 
@@ -195,7 +192,7 @@ mod tests {
     async fn it_counts_a_token_for_each_four_bytes() {
         let deltas = ask(&request("mock", "Hello")).await;
         let completion_tokens = estimate_tokens(&text(&deltas));
-        let usage = TokenUsage { prompt_tokens: 2, completion_tokens };
+        let usage = TokenUsage::new(2, completion_tokens);
         assert_eq!(deltas.last(), Some(&Ok(Delta::Usage(usage))));
     }
 

@@ -225,10 +225,10 @@ fn read_message(row: &super::Row<'_>, conversation_id: ConversationId) -> Result
             model: row.get(6)?,
             finish_reason: row.get::<Option<String>>(7)?.as_deref().and_then(FinishReason::from_word),
             error_code: row.get(8)?,
-            usage: TokenUsage {
-                prompt_tokens: row.decode(9, "a count", |n: i64| u64::try_from(n).ok())?,
-                completion_tokens: row.decode(10, "a count", |n: i64| u64::try_from(n).ok())?,
-            },
+            usage: TokenUsage::new(
+                row.decode(9, "a count", |n: i64| u64::try_from(n).ok())?,
+                row.decode(10, "a count", |n: i64| u64::try_from(n).ok())?,
+            ),
         }),
     };
     let feedback = match row.get::<Option<String>>(11)? {

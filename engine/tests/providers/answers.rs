@@ -12,7 +12,7 @@ async fn a_streamed_answer_comes_word_by_word_with_its_model_finish_and_usage() 
     assert_eq!(outcome.texts, ["word1", " word2", " word3", " word4", " word5"]);
     assert_eq!((outcome.provider.as_str(), outcome.model.as_str()), ("fake", "mock-5tok"));
     assert_eq!(outcome.finish, Some(FinishReason::Stop));
-    assert_eq!(outcome.usage, Some(TokenUsage { prompt_tokens: 12, completion_tokens: 5 }));
+    assert_eq!(outcome.usage, Some(TokenUsage::new(12, 5)));
     assert_eq!(outcome.error, None);
 }
 
@@ -23,7 +23,7 @@ async fn a_whole_answer_is_one_text() {
     let outcome = ask(&fixture.providers, whole).await;
     assert_eq!(outcome.texts, ["word1 word2 word3"]);
     assert_eq!(outcome.finish, Some(FinishReason::Stop));
-    assert_eq!(outcome.usage, Some(TokenUsage { prompt_tokens: 12, completion_tokens: 3 }));
+    assert_eq!(outcome.usage, Some(TokenUsage::new(12, 3)));
     assert_eq!(fixture.fake.streams(), 0);
 }
 

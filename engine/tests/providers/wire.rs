@@ -26,7 +26,7 @@ async fn the_model_is_the_one_that_the_provider_names() {
 
 #[tokio::test]
 async fn usage_counts_wherever_it_stands() {
-    let usage = Some(TokenUsage { prompt_tokens: 1, completion_tokens: 2 });
+    let usage = Some(TokenUsage::new(1, 2));
     for order in [[HELLO, STOP, USAGE], [HELLO, USAGE, STOP], [USAGE, HELLO, STOP]] {
         let outcome = ask_canned(events(&order), false).await;
         assert_eq!((outcome.usage, outcome.finish, outcome.error), (usage, Some(FinishReason::Stop), None));

@@ -151,7 +151,7 @@ pub fn end(turn: Opened, owner: AccountId, content: &str) -> FinishTurn {
             account_id: owner,
             provider: "openai".to_owned(),
             model: "gpt-4o-mini-2024".to_owned(),
-            usage: TokenUsage { prompt_tokens: 11, completion_tokens: 7 },
+            usage: TokenUsage::new(11, 7),
             is_estimated: false,
         }),
         outbox_topic: None,

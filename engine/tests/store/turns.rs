@@ -67,7 +67,7 @@ async fn a_finished_turn_says_all_that_is_known_of_it(fixture: Fixture) {
     assert_eq!((record.state, record.finish_reason), (TurnState::Incomplete, Some(FinishReason::Error)));
     assert_eq!((record.error_code.as_deref(), record.content.as_str()), (Some("provider_cut"), "half an"));
     assert_eq!(record.chunk_ends, [1, 2, 0, 255]);
-    assert_eq!(record.usage, TokenUsage { prompt_tokens: 11, completion_tokens: 7 });
+    assert_eq!(record.usage, TokenUsage::new(11, 7));
     assert_eq!((record.model.as_deref(), record.ended_at), (Some("gpt-4o-mini-2024"), Some(at(12))));
     let bill = "SELECT COUNT(*) FROM usage_ledger l JOIN turns t ON t.id = l.turn_id AND t.account_id = l.account_id \
                 WHERE l.provider = 'openai' AND l.prompt_tokens = 11 AND l.completion_tokens = 7 AND l.is_estimated = 0";

@@ -57,7 +57,7 @@ impl Call {
 
     /// Ends the answer with the provider's own count of its tokens.
     pub fn finish(self) {
-        let usage = TokenUsage { prompt_tokens: 11, completion_tokens: 7 };
+        let usage = TokenUsage::new(11, 7);
         let _ = self.say.send(Step::Delta(Ok(Delta::Usage(usage))));
         let _ = self.say.send(Step::Delta(Ok(Delta::Finish(FinishReason::Stop))));
     }

@@ -37,10 +37,10 @@ impl App {
             account_id: orphan.account_id,
             provider: "unknown".to_owned(),
             model: orphan.requested_model,
-            usage: TokenUsage {
-                prompt_tokens: u64::try_from(orphan.question_tokens).unwrap_or(0),
-                completion_tokens: estimate_tokens(&orphan.content),
-            },
+            usage: TokenUsage::new(
+                u64::try_from(orphan.question_tokens).unwrap_or(0),
+                estimate_tokens(&orphan.content),
+            ),
             is_estimated: true,
         });
         FinishTurn {

@@ -327,10 +327,7 @@ impl Run {
             account_id: self.live.owner,
             provider,
             model: outcome.model.clone().unwrap_or_else(|| self.live.model.clone()),
-            usage: outcome.usage.unwrap_or_else(|| TokenUsage {
-                prompt_tokens: outcome.prompt_tokens,
-                completion_tokens: estimate_tokens(content),
-            }),
+            usage: outcome.usage.unwrap_or_else(|| TokenUsage::new(outcome.prompt_tokens, estimate_tokens(content))),
             is_estimated: outcome.usage.is_none(),
         })
     }

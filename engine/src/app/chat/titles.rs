@@ -76,7 +76,7 @@ impl App {
             account_id: live.owner,
             provider: answer.provider,
             model: answer.model,
-            usage: usage.unwrap_or(TokenUsage { prompt_tokens, completion_tokens: estimate_tokens(&said) }),
+            usage: usage.unwrap_or(TokenUsage::new(prompt_tokens, estimate_tokens(&said))),
             is_estimated: usage.is_none(),
         };
         // What broke off is no title, and has its price all the same.

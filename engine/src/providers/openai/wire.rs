@@ -96,6 +96,12 @@ struct Usage {
     prompt_tokens: u64,
     #[serde(default)]
     completion_tokens: u64,
+    prompt_tokens_details: Option<PromptDetails>,
+}
+
+#[derive(Deserialize, Clone, Copy)]
+struct PromptDetails {
+    cached_tokens: Option<u64>,
 }
 
 impl<'a> Completion<'a> {
@@ -118,8 +124,9 @@ impl<'a> Completion<'a> {
     }
 
     pub(super) fn usage(&self) -> Option<TokenUsage> {
-        let Usage { prompt_tokens, completion_tokens } = self.usage?;
-        Some(TokenUsage { prompt_tokens, completion_tokens })
+        let Usage { prompt_tokens, completion_tokens, prompt_tokens_details: details } = self.usage?;
+        let cached = details.and_then(|details| details.cached_tokens).unwrap_or(0);
+        Some(TokenUsage { prompt_tokens, completion_tokens, cached_tokens: cached.min(prompt_tokens) })
     }
 }
 
@@ -217,6 +224,17 @@ mod tests {
         let completion = Completion::parse(json).unwrap();
         assert!(completion.usage().is_none());
         assert!(completion.into_choice().is_none());
+    }
+
+    #[test]
+    fn tokens_from_the_cache_are_told_and_are_never_more_than_all() {
+        let usage = |details: &str| {
+            let json = format!(r#"{{"usage":{{"prompt_tokens":9,"completion_tokens":2,{details}}}}}"#);
+            Completion::parse(json.as_bytes()).unwrap().usage().unwrap().cached_tokens
+        };
+        assert_eq!(usage(r#""prompt_tokens_details":{"cached_tokens":4,"audio_tokens":0}"#), 4);
+        assert_eq!(usage(r#""prompt_tokens_details":{"cached_tokens":40}"#), 9);
+        assert_eq!(usage(r#""prompt_tokens_details":null"#), 0);
     }
 
     #[test]

@@ -24,10 +24,7 @@ pub(super) async fn turn_of_owner(
                 chunk_ends: row.get::<Option<Vec<u8>>>(4)?.unwrap_or_default(),
                 requested_model: row.get(5)?,
                 model: row.get(6)?,
-                usage: TokenUsage {
-                    prompt_tokens: row.decode(7, "a count", |n: i64| u64::try_from(n).ok())?,
-                    completion_tokens: row.decode(8, "a count", |n: i64| u64::try_from(n).ok())?,
-                },
+                usage: TokenUsage::new(row.decode(7, "a count", |n: i64| u64::try_from(n).ok())?, row.decode(8, "a count", |n: i64| u64::try_from(n).ok())?),
                 finish_reason: row.get::<Option<String>>(9)?.as_deref().and_then(FinishReason::from_word),
                 error_code: row.get(10)?,
                 started_at: Timestamp::from_micros(row.get(11)?),
