@@ -1,5 +1,7 @@
 //! A plain generate endpoint: one POST of the conversation, one JSON with the text.
 
+use std::borrow::Cow;
+
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use reqwest::Client;
@@ -8,7 +10,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::error::ProviderError;
-use super::{ChatRequest, Delta, DeltaStream, Provider, http};
+use super::{ChatMessage, ChatRequest, Delta, DeltaStream, Image, Provider, http};
 use crate::domain::FinishReason;
 
 /// Takes `{messages, prompt, max_tokens, temperature}` and answers with the text in `response`,
@@ -34,7 +36,7 @@ struct Body<'a> {
 #[derive(Serialize)]
 struct BodyMessage<'a> {
     role: &'static str,
-    content: &'a str,
+    content: Cow<'a, str>,
 }
 
 impl Generate {
@@ -53,7 +55,7 @@ impl Generate {
             messages: request
                 .messages
                 .iter()
-                .map(|message| BodyMessage { role: message.role.as_str(), content: &message.content })
+                .map(|message| BodyMessage { role: message.role.as_str(), content: text_of_message(message) })
                 .collect(),
             prompt: prompt(request),
             max_tokens: request.max_tokens,
@@ -96,13 +98,29 @@ impl Provider for Generate {
     }
 }
 
+/// What a message says, with a line for each picture: such an endpoint takes text alone.
+fn text_of_message(message: &ChatMessage) -> Cow<'_, str> {
+    let mut text = Cow::Borrowed(message.content.as_str());
+    for image in &message.images {
+        let text = text.to_mut();
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        match image {
+            Image::Url(url) => text.extend(["[image: ", url, "]"]),
+            Image::Bytes { media_type, .. } => text.extend(["[image: ", media_type, "]"]),
+        }
+    }
+    text
+}
+
 /// The conversation as one text that ends where the answer begins.
 fn prompt(request: &ChatRequest) -> String {
     let mut prompt = String::new();
     for message in &request.messages {
         prompt.push_str(message.role.as_str());
         prompt.push_str(": ");
-        prompt.push_str(&message.content);
+        prompt.push_str(&text_of_message(message));
         prompt.push('\n');
     }
     prompt.push_str("assistant: ");
@@ -131,6 +149,19 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::domain::Role;
+
+    #[test]
+    fn a_picture_is_a_line_of_text() {
+        let images = vec![
+            Image::Url("https://pictures.example/cat.png".into()),
+            Image::Bytes { media_type: "image/png".into(), data: "…".into() },
+        ];
+        let message = ChatMessage { images, ..ChatMessage::text(Role::User, "Look") };
+        let request = ChatRequest { messages: vec![message], ..ChatRequest::default() };
+        let expected = "user: Look\n[image: https://pictures.example/cat.png]\n[image: image/png]\nassistant: ";
+        assert_eq!(prompt(&request), expected);
+    }
 
     #[test]
     fn the_text_is_found_under_all_its_names() {

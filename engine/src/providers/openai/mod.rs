@@ -1,5 +1,6 @@
 //! Any service that speaks OpenAI's chat completions: OpenAI, OpenRouter, Groq, most model servers.
 
+mod request;
 mod stream;
 mod wire;
 
@@ -11,8 +12,9 @@ use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use reqwest::{Client, Response};
 use url::Url;
 
+use self::request::Request;
 use self::stream::{Deltas, Reader};
-use self::wire::{Failure, Request};
+use self::wire::Failure;
 use super::clock::RetryClock;
 use super::error::ProviderError;
 use super::keys::KeyRing;

@@ -1,62 +1,19 @@
-//! OpenAI's chat completions on the wire, the part of it that we use.
+//! The answers of OpenAI's chat completions on the wire, the part of them that we use.
 //!
 //! <https://platform.openai.com/docs/api-reference/chat>; OpenRouter, Groq and most servers of
-//! models speak the same. What is borrowed here points into the received bytes.
+//! models speak the same, with the differences named below. What is borrowed here points into the
+//! received bytes.
 
 use std::borrow::Cow;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::domain::{FinishReason, TokenUsage};
 use crate::providers::error::ProviderError;
 use crate::providers::http::of_status;
-use crate::providers::{ChatMessage, ChatRequest};
-
-#[derive(Serialize)]
-pub(super) struct Request<'a> {
-    model: &'a str,
-    messages: Vec<RequestMessage<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    temperature: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    max_tokens: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    max_completion_tokens: Option<u32>,
-    stream: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    stream_options: Option<StreamOptions>,
-}
-
-#[derive(Serialize)]
-struct RequestMessage<'a> {
-    role: &'static str,
-    content: &'a str,
-}
-
-#[derive(Serialize)]
-struct StreamOptions {
-    include_usage: bool,
-}
-
-impl<'a> Request<'a> {
-    /// `reasoning`: the model is one of OpenAI's that take `max_completion_tokens` in place of
-    /// `max_tokens` and no temperature (<https://platform.openai.com/docs/guides/reasoning>).
-    pub(super) fn new(request: &'a ChatRequest, reasoning: bool) -> Self {
-        let message =
-            |message: &'a ChatMessage| RequestMessage { role: message.role.as_str(), content: &message.content };
-        Self {
-            model: &request.model,
-            messages: request.messages.iter().map(message).collect(),
-            temperature: request.temperature.filter(|_| !reasoning),
-            max_tokens: request.max_tokens.filter(|_| !reasoning),
-            max_completion_tokens: request.max_tokens.filter(|_| reasoning),
-            stream: request.stream,
-            stream_options: request.stream.then_some(StreamOptions { include_usage: true }),
-        }
-    }
-}
 
 /// A piece of a streamed answer, or a whole one: they differ in `delta` and `message` only.
 #[derive(Deserialize)]
@@ -66,7 +23,14 @@ pub(super) struct Completion<'a> {
     #[serde(borrow)]
     choices: Option<Vec<Choice<'a>>>,
     usage: Option<Usage>,
+    x_groq: Option<XGroq>,
     error: Option<Value>,
+}
+
+/// Groq's own: the tokens stand here in the last piece of a stream.
+#[derive(Deserialize)]
+struct XGroq {
+    usage: Option<Usage>,
 }
 
 #[derive(Deserialize)]
@@ -79,10 +43,35 @@ pub(super) struct Choice<'a> {
     finish_reason: Option<Text<'a>>,
 }
 
-#[derive(Deserialize)]
-struct Content<'a> {
+#[derive(Deserialize, Default)]
+pub(super) struct Content<'a> {
     #[serde(borrow)]
     content: Option<Text<'a>>,
+    /// What a model says in place of an answer that it does not give.
+    #[serde(borrow)]
+    refusal: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub(super) tool_calls: Option<Vec<CallPiece<'a>>>,
+}
+
+/// A piece of a call, or a whole one.
+#[derive(Deserialize)]
+pub(super) struct CallPiece<'a> {
+    /// Which call it belongs to. Whole answers leave it out, and so do some servers.
+    pub(super) index: Option<usize>,
+    #[serde(borrow)]
+    pub(super) id: Option<Text<'a>>,
+    #[serde(borrow)]
+    function: Option<Function<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Function<'a> {
+    #[serde(borrow)]
+    name: Option<Text<'a>>,
+    /// A string that holds JSON; some servers send the JSON itself.
+    #[serde(borrow)]
+    arguments: Option<&'a RawValue>,
 }
 
 /// A string that borrows where nothing in it is escaped. (serde borrows a `Cow` only outside of an
@@ -92,11 +81,11 @@ pub(super) struct Text<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
 
 #[derive(Deserialize, Clone, Copy)]
 struct Usage {
-    #[serde(default)]
-    prompt_tokens: u64,
-    #[serde(default)]
-    completion_tokens: u64,
+    prompt_tokens: Option<u64>,
+    completion_tokens: Option<u64>,
     prompt_tokens_details: Option<PromptDetails>,
+    /// OpenRouter's: what the answer cost, in US dollars.
+    cost: Option<f64>,
 }
 
 #[derive(Deserialize, Clone, Copy)]
@@ -123,11 +112,29 @@ impl<'a> Completion<'a> {
         self.choices?.into_iter().find(|choice| choice.index == 0)
     }
 
+    /// The tokens.
     pub(super) fn usage(&self) -> Option<TokenUsage> {
-        let Usage { prompt_tokens, completion_tokens, prompt_tokens_details: details } = self.usage?;
-        let cached = details.and_then(|details| details.cached_tokens).unwrap_or(0);
-        Some(TokenUsage { prompt_tokens, completion_tokens, cached_tokens: cached.min(prompt_tokens) })
+        let usage = self.usage.or_else(|| self.x_groq.as_ref().and_then(|groq| groq.usage))?;
+        let prompt_tokens = usage.prompt_tokens.unwrap_or_default();
+        let cached = usage.prompt_tokens_details.and_then(|details| details.cached_tokens).unwrap_or_default();
+        Some(TokenUsage {
+            prompt_tokens,
+            completion_tokens: usage.completion_tokens.unwrap_or_default(),
+            cached_tokens: cached.min(prompt_tokens),
+        })
     }
+
+    /// What the answer cost, in millionths of a US dollar, where the service says.
+    pub(super) fn cost(&self) -> Option<u64> {
+        micros(self.usage?.cost?)
+    }
+}
+
+/// Millionths of what is given in whole ones; `None` for what is no price.
+fn micros(dollars: f64) -> Option<u64> {
+    let micros = (dollars * 1e6).round();
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the range was just checked")]
+    (0.0..1e15).contains(&micros).then_some(micros as u64)
 }
 
 impl<'a> Choice<'a> {
@@ -140,16 +147,42 @@ impl<'a> Choice<'a> {
         Ok(Some(match reason.as_ref() {
             "length" | "max_tokens" => FinishReason::Length,
             "content_filter" => FinishReason::ContentFilter,
+            "tool_calls" | "function_call" => FinishReason::ToolCalls,
             "error" => return Err(ProviderError::Unavailable { status: 502 }),
             "" => return Ok(None),
             _ => FinishReason::Stop,
         }))
     }
 
-    /// The text; `None` when there is none or it is empty.
-    pub(super) fn into_text(self) -> Option<String> {
-        let Text(text) = self.delta?.content?;
-        (!text.is_empty()).then(|| text.into_owned())
+    /// What the piece adds to the answer.
+    pub(super) fn into_content(self) -> Content<'a> {
+        self.delta.unwrap_or_default()
+    }
+}
+
+impl Content<'_> {
+    /// The text, or the refusal in its place; `None` when there is neither.
+    pub(super) fn take_text(&mut self) -> Option<String> {
+        let spoken = |text: Option<Text<'_>>| text.map(|text| text.0.into_owned()).filter(|text| !text.is_empty());
+        spoken(self.content.take()).or_else(|| spoken(self.refusal.take()))
+    }
+}
+
+impl CallPiece<'_> {
+    /// The tool's name, where it stands in this piece.
+    pub(super) fn name(&self) -> Option<&str> {
+        self.function.as_ref()?.name.as_ref().map(|name| name.0.as_ref()).filter(|name| !name.is_empty())
+    }
+
+    /// The call's id, where it stands in this piece.
+    pub(super) fn id(&self) -> Option<&str> {
+        self.id.as_ref().map(|id| id.0.as_ref()).filter(|id| !id.is_empty())
+    }
+
+    /// What the piece adds to the arguments.
+    pub(super) fn arguments(&self) -> String {
+        let Some(raw) = self.function.as_ref().and_then(|function| function.arguments) else { return String::new() };
+        serde_json::from_str(raw.get()).unwrap_or_else(|_| raw.get().to_owned())
     }
 }
 
@@ -241,6 +274,17 @@ mod tests {
     fn other_choices_than_the_first_are_passed_over() {
         let json = br#"{"choices":[{"index":1,"delta":{"content":"no"}}]}"#;
         assert!(Completion::parse(json).unwrap().into_choice().is_none());
+    }
+
+    #[test]
+    fn a_cost_is_rounded_to_millionths_and_nonsense_is_none() {
+        let cost = |usage: &str| Completion::parse(format!(r#"{{"usage":{usage}}}"#).as_bytes()).unwrap().cost();
+        assert_eq!(cost(r#"{"cost":0.0000014}"#), Some(1));
+        assert_eq!(cost(r#"{"cost":0.95}"#), Some(950_000));
+        assert_eq!(cost(r#"{"cost":0}"#), Some(0));
+        assert_eq!(cost(r#"{"cost":-1}"#), None);
+        assert_eq!(cost(r#"{"cost":1e300}"#), None);
+        assert_eq!(cost(r#"{"cost":null,"prompt_tokens":null}"#), None);
     }
 
     #[test]

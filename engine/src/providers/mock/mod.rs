@@ -1,13 +1,15 @@
 //! The built-in provider: answers without a key or a network, so that a first run, a demo and the
 //! tests have somebody to talk to. The same request gets the same answer.
 
+mod arguments;
+
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt as _, StreamExt as _, stream};
 
 use super::error::ProviderError;
-use super::{ChatRequest, Delta, DeltaStream, Provider};
+use super::{ChatMessage, ChatRequest, Delta, DeltaStream, Provider, Tool};
 use crate::domain::{FinishReason, Role, TokenUsage, estimate_tokens};
 
 /// The pause between two words of a streamed answer.
@@ -20,7 +22,8 @@ const SHORT: usize = 8;
 
 /// The mock. The model's name tells it how to behave: `mock-fail` answers 503, `mock-cut` breaks
 /// off, `mock-slow` takes a quarter of a second for each word, `mock-hang` says nothing at all,
-/// `mock-length` reaches its limit; under any other name it just answers.
+/// `mock-length` reaches its limit, `mock-tool` calls the first tool that it is offered and then
+/// answers with what the tool gave; under any other name it just answers.
 #[derive(Debug, Clone)]
 pub struct Mock {
     pace: Duration,
@@ -68,7 +71,12 @@ fn behaviour(model: &str) -> &str {
 
 fn deltas(request: &ChatRequest) -> Vec<Result<Delta, ProviderError>> {
     let behaviour = behaviour(&request.model);
-    let answer = answer(request);
+    let result = request.messages.last().filter(|message| message.role == Role::Tool);
+    let answer = match (behaviour, result, request.tools.first()) {
+        ("tool", Some(result), _) => format!("The tool says: {}", excerpt(&result.content)),
+        ("tool", None, Some(tool)) => return call(request, tool),
+        _ => answer(request),
+    };
     let mut words: Vec<&str> = answer.split_inclusive(' ').collect();
     let mut finish = FinishReason::Stop;
     if matches!(behaviour, "length" | "cut") {
@@ -83,8 +91,7 @@ fn deltas(request: &ChatRequest) -> Vec<Result<Delta, ProviderError>> {
         }
     }
     let text = words.concat();
-    let model = if request.model.starts_with("mock") { request.model.clone() } else { "mock".to_owned() };
-    let mut deltas = vec![Ok(Delta::Model(model))];
+    let mut deltas = vec![Ok(model_of(request))];
     if request.stream {
         deltas.extend(words.iter().map(|word| Ok(Delta::Text((*word).to_owned()))));
     } else if !text.is_empty() {
@@ -94,9 +101,32 @@ fn deltas(request: &ChatRequest) -> Vec<Result<Delta, ProviderError>> {
         deltas.push(Err(ProviderError::Cut));
         return deltas;
     }
-    deltas.push(Ok(Delta::Finish(finish)));
-    deltas.push(Ok(Delta::Usage(TokenUsage::new(request.estimated_tokens(), estimate_tokens(&text)))));
+    deltas.extend([Ok(Delta::Finish(finish)), Ok(usage(request, &text))]);
     deltas
+}
+
+/// A call of `tool` with the question for its texts; the arguments come in two pieces where a stream is wanted.
+fn call(request: &ChatRequest, tool: &Tool) -> Vec<Result<Delta, ProviderError>> {
+    let arguments = arguments::fitting(&tool.parameters, &excerpt(question(request))).to_string();
+    let half = if request.stream { arguments.floor_char_boundary(arguments.len() / 2) } else { 0 };
+    let (begun, rest) = arguments.split_at(half);
+    let calls = request.messages.iter().map(|message| message.tool_calls.len()).sum::<usize>();
+    let piece = |id: Option<String>, name: Option<String>, arguments: &str| {
+        Ok(Delta::ToolCall { index: 0, id, name, arguments: arguments.to_owned() })
+    };
+    let first = piece(Some(format!("call_{}", calls + 1)), Some(tool.name.clone()), begun);
+    let mut deltas = vec![Ok(model_of(request)), first, piece(None, None, rest)];
+    deltas.extend([Ok(Delta::Finish(FinishReason::ToolCalls)), Ok(usage(request, &arguments))]);
+    deltas
+}
+
+fn model_of(request: &ChatRequest) -> Delta {
+    let is_mocks = request.model.starts_with("mock");
+    Delta::Model(if is_mocks { request.model.clone() } else { "mock".to_owned() })
+}
+
+fn usage(request: &ChatRequest, said: &str) -> Delta {
+    Delta::Usage(TokenUsage::new(request.estimated_tokens(), estimate_tokens(said)))
 }
 
 /// How many of the words cost at most `tokens`.
@@ -112,16 +142,29 @@ fn words_within(words: &[&str], tokens: u64) -> usize {
         .count()
 }
 
-fn answer(request: &ChatRequest) -> String {
+fn question(request: &ChatRequest) -> &str {
     let question = request.messages.iter().rev().find(|message| message.role == Role::User);
-    let question = question.map(|message| message.content.as_str()).unwrap_or_default();
-    let mut echo: String = question.chars().take(MAX_ECHO).collect();
-    if echo.len() < question.len() {
-        echo.push('…');
+    question.map(|message| message.content.as_str()).unwrap_or_default()
+}
+
+fn excerpt(text: &str) -> String {
+    let mut excerpt: String = text.chars().take(MAX_ECHO).collect();
+    if excerpt.len() < text.len() {
+        excerpt.push('…');
     }
+    excerpt
+}
+
+fn answer(request: &ChatRequest) -> String {
+    let echo = excerpt(question(request));
+    let saw = match request.messages.iter().map(|message: &ChatMessage| message.images.len()).sum::<usize>() {
+        0 => String::new(),
+        1 => " I saw 1 image.".to_owned(),
+        images => format!(" I saw {images} images."),
+    };
     format!(
         "Hello! I am Parlor's built-in mock, not a language model: I can only repeat what you said, which was \
-         \"{echo}\". For real answers set OPENAI_API_KEY, AI_SERVICES__OPEN_ROUTER_API_KEY_1, \
+         \"{echo}\".{saw} For real answers set OPENAI_API_KEY, AI_SERVICES__OPEN_ROUTER_API_KEY_1, \
          AI_SERVICES__GROQ_API_KEY, AI_SERVICES__GEMINI_API_KEY or AI_MODEL_ENDPOINT, and start me again."
     )
 }
@@ -146,8 +189,10 @@ fn paced(deltas: Vec<Result<Delta, ProviderError>>, pace: Duration) -> DeltaStre
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use serde_json::json;
+
     use super::*;
-    use crate::providers::ChatMessage;
+    use crate::providers::{Image, ToolCall};
 
     fn request(model: &str, question: &str) -> ChatRequest {
         ChatRequest {
@@ -186,6 +231,44 @@ mod tests {
         assert_eq!(text(&streamed), text(&whole));
         assert_eq!(whole.len(), 4);
         assert_eq!(streamed.last(), whole.last());
+    }
+
+    #[tokio::test]
+    async fn it_says_how_many_images_it_saw() {
+        let mut asked = request("mock", "Look");
+        assert!(!text(&ask(&asked).await).contains("I saw"));
+        asked.messages[0].images = vec![Image::Url("https://pictures.example/1.png".into())];
+        assert!(text(&ask(&asked).await).contains("I saw 1 image."));
+        asked.messages[0].images.push(Image::Bytes { media_type: "image/png".into(), data: "…".into() });
+        assert!(text(&ask(&asked).await).contains("I saw 2 images."));
+    }
+
+    #[tokio::test]
+    async fn it_calls_the_first_tool_once_and_answers_with_what_that_gives() {
+        let parameters = json!({"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]});
+        let tool = Tool { name: "weather".into(), description: "The weather".into(), parameters };
+        for stream in [true, false] {
+            let mut asked = ChatRequest { tools: vec![tool.clone()], stream, ..request("mock-tool", "Ulm") };
+            let deltas = ask(&asked).await;
+            assert!(deltas.contains(&Ok(Delta::Finish(FinishReason::ToolCalls))));
+            let mut call = ToolCall { id: String::new(), name: String::new(), arguments: String::new() };
+            for delta in deltas {
+                if let Ok(Delta::ToolCall { index: 0, id, name, arguments }) = delta {
+                    call.id += &id.unwrap_or_default();
+                    call.name += &name.unwrap_or_default();
+                    call.arguments += &arguments;
+                }
+            }
+            assert_eq!((call.name.as_str(), call.arguments.as_str()), ("weather", r#"{"city":"Ulm"}"#));
+            let tool_call_id = Some(call.id.clone());
+            asked.messages.extend([
+                ChatMessage { tool_calls: vec![call], ..ChatMessage::text(Role::Assistant, "") },
+                ChatMessage { tool_call_id, ..ChatMessage::text(Role::Tool, "rain") },
+            ]);
+            let deltas = ask(&asked).await;
+            assert_eq!(text(&deltas), "The tool says: rain");
+            assert!(deltas.contains(&Ok(Delta::Finish(FinishReason::Stop))));
+        }
     }
 
     #[tokio::test]
