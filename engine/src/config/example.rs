@@ -1,5 +1,6 @@
 //! Writes the two commented examples out of the table.
 
+use super::sections;
 use super::setting::{Kind, Setting, unit_of};
 use super::table::{SECTIONS, TABLE};
 use super::value::{one_of, unit_name};
@@ -22,10 +23,33 @@ pub fn env_example() -> String {
     example(DOTENV_HEAD, |_| String::new(), env_row)
 }
 
-/// The text of `parlor.example.toml`: every setting, commented out, with its default.
+/// The text of `parlor.example.toml`: every setting, commented out, with its default, and an example of every section
+/// of several entries.
 #[must_use]
 pub fn toml_example() -> String {
+    values_example() + &sections_example()
+}
+
+/// What is one value, of `parlor.example.toml`.
+pub(super) fn values_example() -> String {
     example(TOML_HEAD, |section| format!("[{section}]\n"), toml_row)
+}
+
+/// What comes in any number, of `parlor.example.toml`: every section's example, commented out.
+pub(super) fn sections_example() -> String {
+    let mut text = String::new();
+    for section in sections::SECTIONS {
+        text.push_str("\n\n");
+        for line in section.about.lines() {
+            text.push_str(&format!("# {line}\n"));
+        }
+        for line in section.example.trim_end().lines() {
+            text.push_str(if line.is_empty() { "" } else { "#" });
+            text.push_str(line);
+            text.push('\n');
+        }
+    }
+    text
 }
 
 fn env_row(setting: &Setting) -> String {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use toml::Value as Toml;
 
+use super::sections;
 use super::table::{SECTIONS, TABLE};
 use super::value::Raw;
 
@@ -11,6 +12,8 @@ use super::value::Raw;
 #[derive(Default)]
 pub(super) struct File {
     pub(super) values: BTreeMap<&'static str, Raw>,
+    /// The sections that are more than values, by name.
+    pub(super) tables: BTreeMap<&'static str, Toml>,
     pub(super) problems: Vec<String>,
     /// The text is no TOML, so what it would have set is not known.
     pub(super) unreadable: bool,
@@ -36,6 +39,10 @@ fn walk(file: &mut File, prefix: &str, table: toml::Table) {
         let key = if prefix.is_empty() { name } else { format!("{prefix}.{name}") };
         if let Some(setting) = TABLE.iter().find(|setting| setting.key == key) {
             file.values.insert(setting.key, raw(value));
+            continue;
+        }
+        if let Some(section) = sections::find(&key) {
+            file.tables.insert(section.name, value);
             continue;
         }
         let is_section = SECTIONS.iter().any(|&(section, _)| section == key);
@@ -78,7 +85,9 @@ pub(super) fn nearest(key: &str) -> Option<&'static str> {
     let last = key.rsplit('.').next().unwrap_or(key);
     let keys = TABLE.iter().map(|setting| (setting.key, setting.section_and_name().1));
     let sections = SECTIONS.iter().map(|&(section, _)| (section, section));
+    let more = sections::SECTIONS.iter().map(|section| (section.name, section.name));
     keys.chain(sections)
+        .chain(more)
         .map(|(known, name)| {
             let by_name = if key == last { distance(last, name) } else { distance(last, name) + 1 };
             (distance(key, known).min(by_name), known)

@@ -1,6 +1,6 @@
 //! How Parlor is configured: flags, then the environment, then `.env`, then `parlor.toml`, then defaults.
 //!
-//! [`table::TABLE`] names every setting. [`Sources`] holds what was found, [`Settings::load`] checks all of it
+//! [`table::TABLE`] names every setting that is one value; what comes in any number is one of `sections`. [`Sources`] holds what was found, [`Settings::load`] checks all of it
 //! at once and gives typed settings, and [`render`] shows them with where each came from.
 
 mod chat;
@@ -9,13 +9,16 @@ mod database_url;
 mod dotenv;
 mod errors;
 mod example;
+mod fields;
 mod file;
 mod limits;
 mod mail;
 mod providers;
 mod reader;
 mod resolve;
+mod routes;
 mod secret_key;
+mod sections;
 mod security;
 mod server;
 mod setting;
@@ -27,6 +30,7 @@ mod telemetry;
 #[cfg(test)]
 mod tests;
 mod trusted_proxy;
+mod upstreams;
 mod value;
 
 use std::collections::BTreeSet;
@@ -37,9 +41,11 @@ pub use database::DatabaseSettings;
 pub use database_url::DatabaseUrl;
 pub use errors::ConfigErrors;
 pub use example::{env_example, toml_example};
+pub use fields::{ApiKey, Name, Seconds, WebUrl};
 pub use limits::LimitSettings;
 pub use mail::MailSettings;
 pub use providers::{GeminiSettings, GroqSettings, OpenAiSettings, OpenRouterSettings, ProviderSettings};
+pub use routes::{RouteSettings, TargetSettings};
 pub use security::{GuestAccess, JwtAlgorithm, PasswordScheme, SecuritySettings};
 pub use server::{HealthDialect, ServerSettings};
 pub use setting::{Kind, Setting};
@@ -48,6 +54,7 @@ pub use show::{Provenance, ShownSetting, render};
 pub use sources::{SourceText, Sources};
 pub use telemetry::{LogFormat, TelemetrySettings};
 pub use trusted_proxy::{NotANetwork, TrustedProxy};
+pub use upstreams::{UpstreamKind, UpstreamSettings};
 
 use reader::Reader;
 use resolve::{Resolved, resolve};

@@ -1,10 +1,12 @@
 //! The AI services and how patiently they are asked.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use secrecy::SecretString;
 
 use super::reader::Reader;
+use super::{RouteSettings, UpstreamSettings, routes, upstreams};
 
 /// The AI services and how patiently they are asked.
 #[derive(Debug, Clone)]
@@ -19,6 +21,10 @@ pub struct ProviderSettings {
     pub gemini: GeminiSettings,
     /// An OpenAI-compatible base URL or a plain generate endpoint, as it was written.
     pub endpoint: Option<String>,
+    /// Providers beside those above.
+    pub upstreams: Vec<UpstreamSettings>,
+    /// Who answers to which model's name, by that name.
+    pub routes: BTreeMap<String, RouteSettings>,
     /// How long connecting may take.
     pub connect_timeout: Duration,
     /// How long a provider may think before the answer begins.
@@ -75,7 +81,7 @@ pub struct GeminiSettings {
 
 impl ProviderSettings {
     pub(super) fn read(reader: &mut Reader) -> Self {
-        Self {
+        let settings = Self {
             openai: OpenAiSettings {
                 api_key: reader.opt_secret("providers.openai_api_key"),
                 base_url: reader.text("providers.openai_base_url"),
@@ -93,6 +99,8 @@ impl ProviderSettings {
                 base_url: reader.text("providers.gemini_base_url"),
             },
             endpoint: reader.opt_text("providers.endpoint"),
+            upstreams: reader.list_of(),
+            routes: reader.named(),
             connect_timeout: reader.duration("providers.connect_timeout_seconds"),
             first_token_timeout: reader.duration("providers.first_token_timeout_seconds"),
             whole_timeout: reader.duration("providers.whole_timeout_seconds"),
@@ -101,6 +109,27 @@ impl ProviderSettings {
             max_retries: reader.integer("providers.max_retries"),
             breaker_failures: reader.integer("providers.breaker_failures"),
             breaker_cooldown: reader.duration("providers.breaker_cooldown_seconds"),
+        };
+        upstreams::check_names(&settings.upstreams, reader);
+        routes::check_all(&settings.routes, &settings.names(), reader);
+        settings
+    }
+
+    /// The names of the providers that are configured, the built-in mock's where there is no other.
+    fn names(&self) -> BTreeSet<&str> {
+        let built_in = [
+            ("openai", self.openai.api_key.is_some()),
+            ("openrouter", !self.openrouter.api_keys.is_empty()),
+            ("groq", self.groq.api_key.is_some()),
+            ("gemini", self.gemini.api_key.is_some()),
+            ("endpoint", self.endpoint.is_some()),
+        ];
+        let built_in = built_in.into_iter().filter_map(|(name, is_configured)| is_configured.then_some(name));
+        let mut names: BTreeSet<&str> = built_in.collect();
+        names.extend(self.upstreams.iter().map(|upstream| upstream.name.0.as_str()));
+        if names.is_empty() {
+            names.insert("mock");
         }
+        names
     }
 }

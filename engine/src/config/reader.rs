@@ -1,12 +1,13 @@
 //! Hands the sections their values.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use secrecy::SecretString;
 
 use super::resolve::{Entry, Resolved, Source};
+use super::sections::Entry as SectionEntry;
 use super::setting::Choose;
 use super::value::Value;
 
@@ -23,7 +24,9 @@ impl Reader {
     }
 
     /// What was resolved, and the keys that were asked for.
-    pub(super) fn finish(self) -> (Resolved, BTreeSet<&'static str>) {
+    pub(super) fn finish(mut self) -> (Resolved, BTreeSet<&'static str>) {
+        let problems = std::mem::take(&mut self.resolved.tables.problems);
+        self.resolved.problems.extend(problems);
         (self.resolved, self.asked)
     }
 
@@ -55,6 +58,22 @@ impl Reader {
                 entry.source = source;
             }
         }
+    }
+
+    /// The entries of a section that is a list of tables.
+    pub(super) fn list_of<T: SectionEntry>(&mut self) -> Vec<T> {
+        self.resolved.tables.list()
+    }
+
+    /// The entries of a section that is tables by name.
+    pub(super) fn named<T: SectionEntry>(&mut self) -> BTreeMap<String, T> {
+        self.resolved.tables.named()
+    }
+
+    /// Reports what is wrong with sections of several entries, taken together: a path and what is wrong there.
+    pub(super) fn section_problem(&mut self, path: &str, what: &str) {
+        let file = &self.resolved.tables.file;
+        self.resolved.tables.problems.push(format!("{path} ({file}): {what}"));
     }
 
     fn get<T>(&mut self, key: &'static str, take: impl Fn(&Value) -> Option<T>) -> Option<T> {

@@ -6,6 +6,7 @@ use std::ops::Bound;
 use std::time::Duration;
 
 use super::file::{self, File};
+use super::sections::Tables;
 use super::setting::{Setting, unit_of};
 use super::sources::Sources;
 use super::table::{TABLE, find};
@@ -50,6 +51,7 @@ pub(super) struct Entry {
 /// Every setting's value, and what is wrong so far.
 pub(super) struct Resolved {
     pub(super) entries: BTreeMap<&'static str, Entry>,
+    pub(super) tables: Tables,
     pub(super) problems: Vec<String>,
     /// What is no problem, but worth a word.
     pub(super) notes: Vec<String>,
@@ -87,6 +89,18 @@ pub(super) fn resolve(sources: &Sources) -> Resolved {
         problems.push(format!("{dotenv_name}: line {line} is not NAME=value"));
         incomplete = true;
     }
+    let tables = Tables {
+        values: std::mem::take(&mut file.tables),
+        file: file_name.clone(),
+        variables: dotenv
+            .pairs
+            .iter()
+            .chain(&sources.env)
+            .filter(|(_, text)| !text.trim().is_empty())
+            .cloned()
+            .collect(),
+        ..Tables::default()
+    };
     let env = Variables::new(&sources.env);
     let dotenv = Variables::new(&dotenv.pairs);
 
@@ -121,7 +135,7 @@ pub(super) fn resolve(sources: &Sources) -> Resolved {
         };
         entries.insert(setting.key, Entry { setting, value, source, shown: None, refused });
     }
-    Resolved { entries, problems, notes, incomplete }
+    Resolved { entries, tables, problems, notes, incomplete }
 }
 
 /// The value of one layer. Of two names that disagree the one that the table names first holds: backends whose documents list both kept
@@ -235,6 +249,6 @@ impl Resolved {
     /// What each setting is and where that came from, for people.
     pub(super) fn provenance(&self) -> show::Provenance {
         let entries = TABLE.iter().filter_map(|setting| self.entries.get(setting.key));
-        show::Provenance::new(entries, self.notes.clone())
+        show::Provenance::new(entries, &self.tables.shown, self.notes.clone())
     }
 }

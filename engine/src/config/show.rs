@@ -18,8 +18,8 @@ pub struct Provenance {
 /// One setting of a [`Provenance`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShownSetting {
-    /// The key in `parlor.toml`.
-    pub key: &'static str,
+    /// The key in `parlor.toml`, or the path of a value in a section of several.
+    pub key: String,
     /// The value in one line; `[redacted]` for a secret, `(unset)` for none.
     pub value: String,
     /// `default`, `flag`, the file's name, or `environment` and the variable's name.
@@ -28,18 +28,25 @@ pub struct ShownSetting {
     pub later: bool,
 }
 
+impl ShownSetting {
+    pub(super) fn new(key: String, value: &str, source: String, later: bool) -> Self {
+        Self { key: one_line(&key), value: one_line(value), source, later }
+    }
+}
+
 impl Provenance {
-    pub(super) fn new<'a>(entries: impl Iterator<Item = &'a Entry>, notes: Vec<String>) -> Self {
-        let lines = entries.map(|entry| ShownSetting {
-            key: entry.setting.key,
-            value: one_line(&show(entry)),
-            source: entry.source.to_string(),
-            later: entry.setting.later,
+    pub(super) fn new<'a>(
+        entries: impl Iterator<Item = &'a Entry>,
+        sections: &[ShownSetting],
+        notes: Vec<String>,
+    ) -> Self {
+        let lines = entries.map(|entry| {
+            ShownSetting::new(entry.setting.key.to_owned(), &show(entry), entry.source.to_string(), entry.setting.later)
         });
-        Self { lines: lines.collect(), notes }
+        Self { lines: lines.chain(sections.iter().cloned()).collect(), notes }
     }
 
-    /// The settings, in the order of the table.
+    /// The settings, in the order of the table, then what the sections of several entries hold.
     #[must_use]
     pub fn settings(&self) -> &[ShownSetting] {
         &self.lines
@@ -116,7 +123,7 @@ pub fn render(provenance: &Provenance) -> String {
         let widths = provenance.lines.iter().map(|line| column(line).chars().count());
         widths.filter(|&width| width <= MAX_COLUMN).max().unwrap_or(0)
     };
-    let (keys, values) = (width(|line| line.key), width(|line| &line.value));
+    let (keys, values) = (width(|line| &line.key), width(|line| &line.value));
     let mut text = format!("  {:keys$}  {:values$}  SOURCE\n", "SETTING", "VALUE");
     for line in &provenance.lines {
         let mark = if line.later { '*' } else { ' ' };

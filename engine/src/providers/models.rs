@@ -22,6 +22,11 @@ pub enum ModelNames {
 }
 
 impl ModelNames {
+    /// Of a service that is known by nothing but its address.
+    pub(super) fn at(base_url: &str) -> Self {
+        if base_url.starts_with("https://api.openai.com/") { Self::OpenAi } else { Self::AsIs }
+    }
+
     /// The service's name for `requested`.
     #[must_use]
     pub fn resolve(self, requested: &str) -> String {

@@ -1,5 +1,6 @@
 //! All configured providers: which are asked, in which order, and how often.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,11 +12,20 @@ use super::guard::Limits;
 use super::retry::{self, Situation, Step};
 use super::target::{Target, TargetState};
 use super::{Answer, ChatRequest, Generate, KeyRing, Mock, ModelNames, OpenAi, Provider, http};
-use crate::config::ProviderSettings;
+use crate::config::{ApiKey, ProviderSettings, TargetSettings, UpstreamKind, UpstreamSettings};
+
+/// One target of a route, and the model that it is asked for.
+#[derive(Clone)]
+struct Hop {
+    target: Arc<Target>,
+    model: String,
+}
 
 /// The configured providers, in the order in which they are asked.
 pub struct Providers {
     targets: Vec<Arc<Target>>,
+    /// By name and by alias.
+    routes: BTreeMap<String, Vec<Hop>>,
     clock: Arc<dyn RetryClock>,
     default_model: String,
     first_token_timeout: Duration,
@@ -55,8 +65,10 @@ impl Providers {
     ) -> Self {
         let target =
             |provider| Target::new(provider, settings.breaker_failures, settings.breaker_cooldown, Arc::clone(&clock));
+        let targets: Vec<Arc<Target>> = providers.into_iter().map(target).collect();
         Self {
-            targets: providers.into_iter().map(target).collect(),
+            routes: routes(settings, &targets),
+            targets,
             clock: Arc::clone(&clock),
             default_model: default_model.to_owned(),
             first_token_timeout: settings.first_token_timeout,
@@ -101,12 +113,12 @@ impl Providers {
     async fn ask_in_turn(&self, mut request: ChatRequest, limits: Limits) -> Result<Answer, ProviderError> {
         let model =
             if request.model.is_empty() { self.default_model.clone() } else { std::mem::take(&mut request.model) };
-        let (targets, model) = self.route(&model);
+        let hops = self.route(&model);
         let mut failure: Option<ProviderError> = None;
-        for (index, target) in targets.iter().enumerate() {
-            request.model = target.provider.resolve_model(model);
-            let later = targets.get(index + 1..).unwrap_or_default();
-            match self.ask(target, &request, limits, later).await {
+        for (index, hop) in hops.iter().enumerate() {
+            request.model.clone_from(&hop.model);
+            let later = hops.get(index + 1..).unwrap_or_default();
+            match self.ask(&hop.target, &request, limits, later).await {
                 Ok(answer) => return Ok(answer),
                 Err(error) if !error.fails_over() => return Err(error),
                 Err(error) => failure = Some(more_telling(failure, error)),
@@ -121,7 +133,7 @@ impl Providers {
         target: &Arc<Target>,
         request: &ChatRequest,
         limits: Limits,
-        later: &[Arc<Target>],
+        later: &[Hop],
     ) -> Result<Answer, ProviderError> {
         let mut retries = 0;
         loop {
@@ -132,7 +144,7 @@ impl Providers {
             let situation = Situation {
                 retries,
                 max_retries: self.max_retries,
-                another_target: later.iter().any(|target| target.would_admit()),
+                another_target: later.iter().any(|hop| hop.target.would_admit()),
                 remaining: limits.total_until.saturating_duration_since(Instant::now()),
                 jitter: self.clock.jitter(),
             };
@@ -144,18 +156,42 @@ impl Providers {
         }
     }
 
-    /// The targets for a model and what is left of its name: `provider/model` picks one provider,
+    /// Who is asked for a model: a route of that name says it; else `provider/model` picks one provider, and
     /// any other name may be answered by all.
-    fn route<'a>(&self, model: &'a str) -> (Vec<Arc<Target>>, &'a str) {
-        if let Some((name, rest)) = model.split_once('/') {
-            let picked: Vec<_> =
-                self.targets.iter().filter(|target| target.provider.name() == name).map(Arc::clone).collect();
-            if !picked.is_empty() && !rest.is_empty() {
-                return (picked, rest);
+    fn route(&self, model: &str) -> Vec<Hop> {
+        if let Some(route) = self.routes.get(model) {
+            return route.clone();
+        }
+        let hop = |target: &Arc<Target>, model: &str| Hop {
+            target: Arc::clone(target),
+            model: target.provider.resolve_model(model),
+        };
+        if let Some((name, rest)) = model.split_once('/').filter(|(_, rest)| !rest.is_empty()) {
+            let named = self.targets.iter().filter(|target| target.provider.name() == name);
+            let picked: Vec<Hop> = named.map(|target| hop(target, rest)).collect();
+            if !picked.is_empty() {
+                return picked;
             }
         }
-        (self.targets.clone(), model)
+        self.targets.iter().map(|target| hop(target, model)).collect()
     }
+}
+
+/// The routes by each of their names. Targets at providers that there are not are left out: the settings have been
+/// checked.
+fn routes(settings: &ProviderSettings, targets: &[Arc<Target>]) -> BTreeMap<String, Vec<Hop>> {
+    let mut routes = BTreeMap::new();
+    for (name, route) in &settings.routes {
+        let hop = |target: &TargetSettings| {
+            let found = targets.iter().find(|known| known.provider.name() == target.provider)?;
+            Some(Hop { target: Arc::clone(found), model: target.model.clone() })
+        };
+        let hops: Vec<Hop> = route.targets.iter().filter_map(hop).collect();
+        for name in route.aliases.iter().chain([name]) {
+            routes.insert(name.clone(), hops.clone());
+        }
+    }
+    routes
 }
 
 /// The first error tells most, unless it is only that the target was not asked.
@@ -192,6 +228,13 @@ fn configured(
             openai("endpoint", endpoint, KeyRing::new([])?, ModelNames::AsIs)?
         } else {
             Arc::new(Generate::new("endpoint", endpoint, client.clone())?)
+        });
+    }
+    for UpstreamSettings { name, kind, url, keys } in &settings.upstreams {
+        let keys = KeyRing::new(keys.iter().map(ApiKey::secret))?;
+        providers.push(match kind {
+            UpstreamKind::OpenAi => openai(&name.0, &url.0, keys, ModelNames::at(&url.0))?,
+            UpstreamKind::Generate => Arc::new(Generate::new(&name.0, &url.0, client.clone())?),
         });
     }
     Ok(providers)

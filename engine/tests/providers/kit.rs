@@ -1,5 +1,6 @@
 //! Settings, a clock that does not wait, and requests in one line.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -30,6 +31,8 @@ pub fn settings() -> ProviderSettings {
         groq: GroqSettings { api_key: None, base_url: DEAD.into() },
         gemini: GeminiSettings { api_key: None, base_url: DEAD.into() },
         endpoint: None,
+        upstreams: Vec::new(),
+        routes: BTreeMap::new(),
         connect_timeout: limit,
         first_token_timeout: limit,
         whole_timeout: limit,
@@ -132,6 +135,11 @@ pub fn request(model: &str) -> ChatRequest {
         stream: true,
         ..ChatRequest::default()
     }
+}
+
+/// The models that a fake was asked for.
+pub fn models_asked(fake: &FakeUpstream) -> Vec<String> {
+    fake.requests().iter().filter_map(|body| body["model"].as_str().map(str::to_owned)).collect()
 }
 
 /// What came of a call.

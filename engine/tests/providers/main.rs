@@ -9,5 +9,6 @@ mod breaker;
 mod failures;
 mod kit;
 mod limits;
+mod routes;
 mod routing;
 mod wire;

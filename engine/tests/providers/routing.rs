@@ -5,14 +5,10 @@ use parlor_engine::providers::{BreakerState, ChatRequest, ProviderError, Provide
 use secrecy::SecretString;
 use serde_json::Value;
 
-use crate::kit::{DEAD, TestClock, ask, canned, providers, request, response, settings};
+use crate::kit::{DEAD, TestClock, ask, canned, models_asked, providers, request, response, settings};
 
 fn key(text: &str) -> SecretString {
     SecretString::from(text)
-}
-
-fn models_asked(fake: &FakeUpstream) -> Vec<String> {
-    fake.requests().iter().filter_map(|body| body["model"].as_str().map(str::to_owned)).collect()
 }
 
 #[tokio::test]

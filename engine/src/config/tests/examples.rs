@@ -1,6 +1,9 @@
 use std::path::Path;
 
 use super::*;
+use crate::config::example::{sections_example, values_example};
+use crate::config::sections::SECTIONS;
+use crate::config::show::ShownSetting;
 use crate::config::table::TABLE;
 use crate::config::{env_example, toml_example};
 
@@ -32,7 +35,7 @@ fn the_committed_examples_are_what_the_table_says() {
 
 #[test]
 fn every_setting_of_the_toml_example_loads_and_is_the_default() {
-    let text = uncomment(&toml_example());
+    let text = uncomment(&values_example());
     let sources =
         Sources { env: env(&[("SECRET_KEY", SECRET)]), file: Some(source("parlor.toml", &text)), ..Sources::default() };
     let table: toml::Table = text.parse().unwrap();
@@ -58,6 +61,20 @@ fn the_examples_change_nothing_as_they_are() {
     let before = provenance(&sources);
     sources.dotenv = Some(source(".env", &env_example()));
     assert_eq!(provenance(&sources), before);
+}
+
+#[test]
+fn the_examples_of_sections_load_and_each_section_has_one() {
+    let text =
+        format!("providers.openai_api_key = 'a'\nproviders.groq_api_key = 'a'\n{}", uncomment(&sections_example()));
+    let variables = text.split("env:").skip(1).filter_map(|rest| rest.split('"').next());
+    let variables: Vec<_> = variables.map(|name| (name, "a-key")).collect();
+    let sources = Sources { env: env(&variables), ..with_file(&text) };
+    let provenance = provenance(&sources);
+    for section in SECTIONS {
+        let shown = |line: &ShownSetting| line.key.starts_with(section.name);
+        assert!(provenance.settings().iter().any(shown), "{}", section.name);
+    }
 }
 
 fn assert_defaults(sources: &Sources) {

@@ -7,6 +7,7 @@ mod names;
 mod precedence;
 mod problems;
 mod secrets;
+mod sections;
 mod values;
 
 use std::path::PathBuf;
