@@ -1,6 +1,7 @@
 import { StrictMode } from 'react';
 import { createRoot } from 'react-dom/client';
 import { App } from './App';
+import { takeMailLink } from './auth/mailLink';
 import './styles/base.css';
 import './styles/signin.css';
 import './styles/sidebar.css';
@@ -8,9 +9,10 @@ import './styles/chat.css';
 
 const root = document.getElementById('root');
 if (root) {
+  const mailLink = takeMailLink();
   createRoot(root).render(
     <StrictMode>
-      <App />
+      <App mailLink={mailLink} />
     </StrictMode>,
   );
 }

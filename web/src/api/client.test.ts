@@ -13,6 +13,11 @@ test('a 422 names each field and what is wrong with it', () => {
   expect(explain(422, { detail })).toBe('message: Field required\nInvalid JSON');
 });
 
+test('a problem names each field that is wrong', () => {
+  const errors = [{ loc: ['body', 'password'], msg: 'Field required', type: 'missing' }];
+  expect(explain(422, { detail: 'The request is not valid', errors })).toBe('The request is not valid\npassword: Field required');
+});
+
 test('a body without words falls back to the status', () => {
   for (const body of [undefined, null, 'oops', {}, { detail: [] }, { detail: [1, { msg: 2 }] }]) {
     expect(explain(502, body)).toBe('The server answered with status 502.');

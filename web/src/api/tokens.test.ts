@@ -1,7 +1,8 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, test, vi } from 'vitest';
-import { listHistory, login } from './client';
+import { login } from './accounts';
+import { listHistory } from './conversations';
 import { keepToken, newestOf, resume } from './tokens';
 
 let server: Server | undefined;

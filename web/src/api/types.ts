@@ -1,9 +1,3 @@
-export interface Account {
-  id: number;
-  email: string;
-  created_at: string;
-}
-
 export interface HistoryItem {
   session_id: string;
   last_message: string | null;

@@ -1,5 +1,5 @@
 import { useCallback, useEffect, useState } from 'react';
-import { logout, readMe } from '../api/client';
+import { logout, readMe } from '../api/accounts';
 import { resume } from '../api/tokens';
 
 /** `token` is the first of the sign-in, and stands for it; newer ones take its place in `api/tokens`. */

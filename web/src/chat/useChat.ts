@@ -1,5 +1,7 @@
 import { useCallback, useEffect, useRef, useState } from 'react';
-import { ApiError, listMessages, sendAsGuest, stopMessage } from '../api/client';
+import { ApiError } from '../api/client';
+import { listMessages, stopMessage } from '../api/conversations';
+import { sendAsGuest } from '../api/guests';
 import { streamAnswer } from '../api/stream';
 import { newKey, type Session } from '../auth/session';
 import { entriesOf, noteOf, type Entry } from './entries';

@@ -1,5 +1,6 @@
 import { useCallback, useEffect, useRef, useState } from 'react';
-import { ApiError, deleteConversation, listHistory } from '../api/client';
+import { ApiError } from '../api/client';
+import { deleteConversation, listHistory } from '../api/conversations';
 import type { HistoryItem } from '../api/types';
 
 const PER_PAGE = 20;
