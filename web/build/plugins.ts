@@ -22,27 +22,34 @@ export function selfContainedRedoc(): Plugin {
   };
 }
 
-const NOTICES = [
-  'react/LICENSE',
-  'react-dom/LICENSE',
-  'scheduler/LICENSE',
+/** What the viewers of the API's documentation carry within themselves, or beside their bundles. */
+const MORE_NOTICES = [
   'swagger-ui-dist/LICENSE',
   'swagger-ui-dist/NOTICE',
   'swagger-ui-dist/swagger-ui-bundle.js.LICENSE.txt',
   'redoc/LICENSE',
   'redoc/bundles/redoc.standalone.js.LICENSE.txt',
 ];
+const PACKAGE = /.*\/node_modules\/((?:@[^/]+\/)?[^/]+)\//;
+const LICENCE_FILE = /^(licen[cs]e|copying|notice)(\.(md|txt))?$/i;
 
-/** Ships the notices of what the bundles contain, as their licences ask. */
+/** Ships the notices of what the bundles contain, as their licences ask; fails where a package has none. */
 export function licences(): Plugin {
   return {
     name: 'licences',
     apply: 'build',
-    async generateBundle() {
-      const texts = await Promise.all(
-        NOTICES.map(async (path) => `== ${path}\n\n${await readFile(join('node_modules', path), 'utf8')}`),
-      );
-      this.emitFile({ type: 'asset', fileName: 'static/licences.txt', source: texts.join('\n\n') });
+    async generateBundle(_options, bundle) {
+      const chunks = Object.values(bundle).filter((output) => output.type === 'chunk');
+      const modules = chunks.flatMap((chunk) => Object.keys(chunk.modules));
+      const packages = new Set(modules.map((id) => PACKAGE.exec(id)?.[1]).filter((name) => name !== undefined));
+      const files = new Set(MORE_NOTICES);
+      for (const name of [...packages].sort()) {
+        const found = (await readdir(join('node_modules', name))).filter((file) => LICENCE_FILE.test(file));
+        if (found.length === 0) this.error(`${name} is bundled and says nothing of its licence`);
+        for (const file of found) files.add(`${name}/${file}`);
+      }
+      const texts = [...files].map(async (path) => `== ${path}\n\n${await readFile(join('node_modules', path), 'utf8')}`);
+      this.emitFile({ type: 'asset', fileName: 'static/licences.txt', source: (await Promise.all(texts)).join('\n\n') });
     },
   };
 }

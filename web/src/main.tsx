@@ -6,6 +6,7 @@ import './styles/base.css';
 import './styles/signin.css';
 import './styles/sidebar.css';
 import './styles/chat.css';
+import './styles/answer.css';
 
 const root = document.getElementById('root');
 if (root) {

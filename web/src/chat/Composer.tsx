@@ -53,6 +53,7 @@ export function Composer({ phase, canStop, focusKey, onSend, onStop }: Props) {
           id="draft"
           ref={area}
           rows={1}
+          dir="auto"
           placeholder="Write a message"
           aria-describedby="draft-hint"
           enterKeyHint="send"

@@ -19,7 +19,7 @@ const Message = memo(function Message({ entry }: { entry: Entry }) {
     <article className={mine ? 'message mine' : 'message'}>
       <h2 className="visually-hidden">{mine ? 'You' : 'Parlor'}</h2>
       <div className="message-body">
-        {mine ? <p>{entry.text}</p> : <RichText text={entry.text} />}
+        {mine ? <p dir="auto">{entry.text}</p> : <RichText text={entry.text} growing={entry.state === 'writing'} />}
         {entry.state === 'waiting' && <Dots />}
         {entry.state === 'writing' && <span className="caret" aria-hidden="true" />}
         {entry.state === 'lost' && <p className="note">The connection broke. Picking the answer up again…</p>}
