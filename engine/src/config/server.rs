@@ -23,6 +23,8 @@ pub struct ServerSettings {
     pub cors_origins: Vec<String>,
     /// Whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<TrustedProxy>,
+    /// The only hosts that addresses from elsewhere may lead to; empty: any public one.
+    pub outbound_hosts: Vec<String>,
     /// Whose answer `GET /health` gives.
     pub health_dialect: HealthDialect,
     /// Log more.
@@ -63,6 +65,7 @@ impl ServerSettings {
             data_dir: reader.opt_path("server.data_dir").unwrap_or_default(),
             cors_origins: reader.list("server.cors_origins"),
             trusted_proxies: proxies.iter().filter_map(|proxy| proxy.parse().ok()).collect(),
+            outbound_hosts: reader.list("server.outbound_hosts"),
             health_dialect: reader.choice("server.health_dialect"),
             debug: reader.boolean("server.debug"),
             max_connections: reader.integer("server.max_connections"),

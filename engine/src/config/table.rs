@@ -49,6 +49,8 @@ pub static TABLE: &[Setting] = &[
         "Web pages of these origins may call, with credentials; so `*` is refused.").env(&["CORS_ORIGINS"]),
     setting("server.trusted_proxies", Networks, "",
         "Addresses or networks (10.0.0.0/8) whose X-Forwarded-For is believed.").env(&["TRUSTED_PROXIES"]),
+    setting("server.outbound_hosts", List, "",
+        "The only hosts that addresses from elsewhere may lead to, besides those of tools; empty: any at a public address, on port 80 or 443."),
     setting("server.health_dialect", Choice(HealthDialect::NAMES), "classic",
         "Whose answer GET /health gives.").env(&["HEALTH_DIALECT"]),
     setting("server.debug", Bool, "false",

@@ -28,12 +28,23 @@ const MAX_IDLE_PER_HOST: usize = 1024;
 /// # Errors
 /// [`ProviderError::Settings`] when the TLS set-up fails.
 pub fn client(settings: &ProviderSettings) -> Result<Client, ProviderError> {
+    client_with(settings, |builder| builder)
+}
+
+/// [`client`], with what `shape` adds to it.
+///
+/// # Errors
+/// As [`client`].
+pub fn client_with(
+    settings: &ProviderSettings,
+    shape: impl Fn(ClientBuilder) -> ClientBuilder,
+) -> Result<Client, ProviderError> {
     // An error only says that the process has one already.
     drop(rustls::crypto::ring::default_provider().install_default());
-    builder(settings).build().or_else(|_| {
+    shape(builder(settings)).build().or_else(|_| {
         let roots = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().map(|root| Certificate::from_der(root));
         let roots = roots.collect::<Result<Vec<_>, _>>().map_err(|_| TLS_FAILED)?;
-        builder(settings).tls_certs_only(roots).build().map_err(|_| TLS_FAILED)
+        shape(builder(settings)).tls_certs_only(roots).build().map_err(|_| TLS_FAILED)
     })
 }
 
