@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// Why a provider did not answer, or stopped answering.
 ///
-/// No variant holds what the provider sent, a key or an address: these are safe to log.
+/// No variant holds what the provider sent (but for a plain [`Word`]), a key or an address: these are safe to log.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ProviderError {
     /// The settings cannot work.
@@ -30,7 +30,14 @@ pub enum ProviderError {
     BadRequest {
         /// The HTTP status.
         status: u16,
+        /// What kind of mistake it sees, such as `context_length_exceeded`.
+        code: Option<Word>,
+        /// Where it sees it, such as `messages[0].content`.
+        param: Option<Word>,
     },
+    /// The provider cannot be asked for such a thing.
+    #[error("the provider has no such function")]
+    Unsupported,
     /// The provider's own moderation refuses the request.
     #[error("the provider's content filter refuses the request")]
     ContentFiltered,
@@ -80,7 +87,34 @@ impl TimeoutPhase {
     }
 }
 
+/// A word of a provider that can be shown as it is: 1 to 64 letters, digits and `_ . - [ ]`, such as an error's code.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Word(Box<str>);
+
+impl Word {
+    /// `text` where it is such a word.
+    #[must_use]
+    pub fn of(text: &str) -> Option<Self> {
+        let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-[]".contains(&byte));
+        // Nothing that could be a key: those have digits, and are long.
+        let is_name = text.len() <= 32 || text.bytes().filter(u8::is_ascii_digit).count() <= 4;
+        ((1..=64).contains(&text.len()) && plain && is_name && !text.starts_with("sk-")).then(|| Self(text.into()))
+    }
+
+    /// The word.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 impl ProviderError {
+    /// A refusal with this status, a 4xx, of which no more is known.
+    #[must_use]
+    pub fn bad_request(status: u16) -> Self {
+        Self::BadRequest { status, code: None, param: None }
+    }
+
     /// Whether the same request may well succeed at the same provider a little later.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
@@ -94,6 +128,7 @@ impl ProviderError {
             | Self::Timeout(TimeoutPhase::Idle | TimeoutPhase::Total)
             | Self::Unauthorized
             | Self::BadRequest { .. }
+            | Self::Unsupported
             | Self::ContentFiltered
             | Self::UnknownModel
             | Self::Protocol(_)
@@ -130,6 +165,7 @@ impl ProviderError {
             Self::RateLimited { .. } => "provider_rate_limited",
             Self::Unauthorized => "provider_unauthorized",
             Self::BadRequest { .. } => "provider_bad_request",
+            Self::Unsupported => "provider_unsupported",
             Self::ContentFiltered => "content_filtered",
             Self::UnknownModel => "unknown_model",
             Self::Unavailable { .. } => "provider_unavailable",
@@ -151,7 +187,9 @@ impl ProviderError {
             Self::RateLimited { .. } | Self::BadRequest { .. } | Self::ContentFiltered | Self::UnknownModel => {
                 Verdict::Answering
             }
-            Self::Settings(_) | Self::Timeout(TimeoutPhase::Total) | Self::BreakerOpen => Verdict::Unknown,
+            Self::Settings(_) | Self::Unsupported | Self::Timeout(TimeoutPhase::Total) | Self::BreakerOpen => {
+                Verdict::Unknown
+            }
         }
     }
 }

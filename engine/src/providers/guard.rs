@@ -9,6 +9,7 @@ use futures_util::{FutureExt as _, Stream, StreamExt as _};
 use tokio::time::{Instant, Sleep};
 
 use super::error::{ProviderError, TimeoutPhase};
+use super::route::Patience;
 use super::target::Attempt;
 use super::{Delta, DeltaStream};
 
@@ -20,12 +21,19 @@ const MAX_ANSWER: usize = 8 * 1024 * 1024;
 /// The time limits of one call.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
-    pub(super) first_token: Duration,
-    /// For an answer that comes whole, of which nothing is heard before it is there.
-    pub(super) whole: Duration,
+    /// When the answer must have begun.
+    pub(super) begin_until: Instant,
     pub(super) idle: Duration,
     /// When the whole call is over, its retries included.
     pub(super) total_until: Instant,
+}
+
+impl Limits {
+    /// For an attempt that begins now; of an answer that does not stream nothing is heard before all of it is there.
+    pub(super) fn new(patience: Patience, streams: bool, total_until: Instant) -> Self {
+        let wait = if streams { patience.first_token } else { patience.whole };
+        Self { begin_until: total_until.min(Instant::now() + wait), idle: patience.idle, total_until }
+    }
 }
 
 /// Hands the deltas through; ends after the finish, with what came after it, or with one error.

@@ -145,7 +145,7 @@ pub(super) fn of_status(status: u16, retry_after: Option<Duration>) -> ProviderE
         404 => ProviderError::UnknownModel,
         408 | 425 => ProviderError::Unavailable { status },
         429 => ProviderError::RateLimited { retry_after },
-        400..=499 => ProviderError::BadRequest { status },
+        400..=499 => ProviderError::bad_request(status),
         300..=399 => ProviderError::Protocol("the provider redirects"),
         500..=599 => ProviderError::Unavailable { status },
         _ => ProviderError::Protocol("an unexpected status"),

@@ -4,6 +4,7 @@
 //! [`Delta`]s. Everything else (timeouts, retries, failover, breaker, metrics) is done once, around
 //! all of them, by [`Providers`].
 
+mod asking;
 mod breaker;
 mod clock;
 mod error;
@@ -16,9 +17,11 @@ mod models;
 mod openai;
 mod request;
 mod retry;
+mod route;
 mod routing;
 pub mod sse;
 mod target;
+mod wire;
 
 use std::pin::Pin;
 
@@ -27,7 +30,7 @@ use futures_util::future::BoxFuture;
 
 pub use breaker::BreakerState;
 pub use clock::{RetryClock, SystemClock};
-pub use error::{ProviderError, TimeoutPhase};
+pub use error::{ProviderError, TimeoutPhase, Word};
 pub use generate::Generate;
 pub use keys::KeyRing;
 pub use mock::Mock;
@@ -36,6 +39,7 @@ pub use openai::OpenAi;
 pub use request::{ChatMessage, ChatRequest, Delta, Image, Tool, ToolCall};
 pub use routing::Providers;
 pub use target::TargetState;
+pub use wire::{ByteStream, WireAnswer, WireBody, WireBytes, WireEndpoint, WireJson, WireRequest, WireResponse};
 
 /// An answer as it arrives. Dropping it drops the connection to the provider.
 pub type DeltaStream = Pin<Box<dyn Stream<Item = Result<Delta, ProviderError>> + Send>>;
@@ -63,6 +67,24 @@ pub trait Provider: Send + Sync + 'static {
     /// What kept the service from answering; the stream carries what went wrong later. A stream
     /// that ends without [`Delta::Finish`] counts as cut.
     fn chat<'a>(&'a self, request: &'a ChatRequest) -> BoxFuture<'a, Result<DeltaStream, ProviderError>>;
+
+    /// Whether it takes requests of this endpoint in OpenAI's own protocol, as they are.
+    fn speaks(&self, _endpoint: WireEndpoint) -> bool {
+        false
+    }
+
+    /// Passes `request` through with `model` for its model's name, and answers once the service has begun to.
+    /// Called only for what it [`speaks`](Self::speaks).
+    ///
+    /// # Errors
+    /// What kept the service from answering. What it says in a refusal's body stays behind.
+    fn wire<'a>(
+        &'a self,
+        _request: &'a WireRequest<'a>,
+        _model: &'a str,
+    ) -> BoxFuture<'a, Result<WireResponse, ProviderError>> {
+        Box::pin(std::future::ready(Err(ProviderError::Unsupported)))
+    }
 }
 
 /// An answer whose first delta has arrived.

@@ -1,5 +1,7 @@
 //! What a model is called at which service.
 
+use super::wire::WireEndpoint;
+
 /// What Groq answers with when it stands in for OpenAI; <https://console.groq.com/docs/models>.
 const GROQ_MODEL: &str = "llama-3.3-70b-versatile";
 /// What Gemini answers with when it stands in for OpenAI; <https://ai.google.dev/gemini-api/docs/models>.
@@ -35,6 +37,17 @@ impl ModelNames {
             Self::Groq if is_openais(requested) => GROQ_MODEL.to_owned(),
             Self::Gemini if is_openais(requested) => GEMINI_MODEL.to_owned(),
             _ => requested.to_owned(),
+        }
+    }
+
+    /// Whether the service takes requests of this endpoint; one that is known by its address alone is thought to take
+    /// all, and its 404 goes to the next.
+    pub(super) fn speak(self, endpoint: WireEndpoint) -> bool {
+        match endpoint {
+            WireEndpoint::ChatCompletions => true,
+            WireEndpoint::Responses => self != Self::Gemini,
+            WireEndpoint::Embeddings => self != Self::Groq,
+            WireEndpoint::Moderations => matches!(self, Self::AsIs | Self::OpenAi),
         }
     }
 

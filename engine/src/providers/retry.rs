@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn a_bad_request_is_neither_retried_nor_carried_to_another_provider() {
-        let error = ProviderError::BadRequest { status: 400 };
+        let error = ProviderError::bad_request(400);
         assert_eq!(after(&error, Situation { another_target: true, ..AT }), Step::GiveUp);
         assert_eq!(after(&ProviderError::ContentFiltered, AT), Step::GiveUp);
     }

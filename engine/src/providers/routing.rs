@@ -1,39 +1,34 @@
 //! All configured providers: which are asked, in which order, and how often.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
-use tokio::time::Instant;
-
+use super::asking::{self, Chat, Rules, Wire};
 use super::clock::{RetryClock, SystemClock};
-use super::error::{ProviderError, TimeoutPhase};
-use super::guard::Limits;
-use super::retry::{self, Situation, Step};
+use super::error::ProviderError;
+use super::route::{Hop, Patience, Route};
 use super::target::{Target, TargetState};
+use super::wire::{WireAnswer, WireRequest};
 use super::{Answer, ChatRequest, Generate, KeyRing, Mock, ModelNames, OpenAi, Provider, http};
-use crate::config::{ApiKey, ProviderSettings, TargetSettings, UpstreamKind, UpstreamSettings};
+use crate::config::{ApiKey, ProviderSettings, UpstreamKind, UpstreamSettings};
 
-/// One target of a route, and the model that it is asked for.
-#[derive(Clone)]
-struct Hop {
-    target: Arc<Target>,
-    model: String,
+/// The configured providers, and who answers to which model's name.
+pub struct Providers {
+    /// In the order in which they are asked.
+    targets: Vec<Arc<Target>>,
+    routes: Routes,
+    rules: Rules,
+    default_model: String,
+    mock: bool,
 }
 
-/// The configured providers, in the order in which they are asked.
-pub struct Providers {
-    targets: Vec<Arc<Target>>,
+struct Routes {
     /// By name and by alias.
-    routes: BTreeMap<String, Vec<Hop>>,
-    clock: Arc<dyn RetryClock>,
-    default_model: String,
-    first_token_timeout: Duration,
-    whole_timeout: Duration,
-    idle_timeout: Duration,
-    total_timeout: Duration,
-    max_retries: u32,
-    mock: bool,
+    named: HashMap<String, Arc<Route>>,
+    /// Those of single providers, by the provider's name.
+    single: HashMap<String, Arc<Route>>,
+    /// Every provider in turn: of any other name.
+    all: Arc<Route>,
 }
 
 impl Providers {
@@ -67,15 +62,10 @@ impl Providers {
             |provider| Target::new(provider, settings.breaker_failures, settings.breaker_cooldown, Arc::clone(&clock));
         let targets: Vec<Arc<Target>> = providers.into_iter().map(target).collect();
         Self {
-            routes: routes(settings, &targets),
+            routes: Routes::new(settings, &targets),
             targets,
-            clock: Arc::clone(&clock),
+            rules: Rules { clock, max_retries: settings.max_retries },
             default_model: default_model.to_owned(),
-            first_token_timeout: settings.first_token_timeout,
-            whole_timeout: settings.whole_timeout,
-            idle_timeout: settings.idle_timeout,
-            total_timeout: settings.total_timeout,
-            max_retries: settings.max_retries,
             mock: false,
         }
     }
@@ -98,105 +88,74 @@ impl Providers {
     /// # Errors
     /// Why no provider answers: the first that was asked has the say. The deltas end with an error
     /// where an answer that had begun broke off; such a one is not tried again.
-    pub async fn chat(&self, request: ChatRequest) -> Result<Answer, ProviderError> {
-        let limits = Limits {
-            first_token: self.first_token_timeout,
-            whole: self.whole_timeout,
-            idle: self.idle_timeout,
-            total_until: Instant::now() + self.total_timeout,
-        };
-        let asking = Box::pin(self.ask_in_turn(request, limits));
-        let outcome = tokio::time::timeout_at(limits.total_until, asking).await;
-        outcome.unwrap_or(Err(ProviderError::Timeout(TimeoutPhase::Total)))
+    pub async fn chat(&self, mut request: ChatRequest) -> Result<Answer, ProviderError> {
+        if request.model.is_empty() {
+            request.model.clone_from(&self.default_model);
+        }
+        let (route, rest) = self.routes.of(&request.model);
+        if let Some(rest) = rest {
+            request.model = rest.to_owned();
+        }
+        asking::ask(&route, &self.rules, &Chat { request }).await
     }
 
-    async fn ask_in_turn(&self, mut request: ChatRequest, limits: Limits) -> Result<Answer, ProviderError> {
-        let model =
-            if request.model.is_empty() { self.default_model.clone() } else { std::mem::take(&mut request.model) };
-        let hops = self.route(&model);
-        let mut failure: Option<ProviderError> = None;
-        for (index, hop) in hops.iter().enumerate() {
-            request.model.clone_from(&hop.model);
-            let later = hops.get(index + 1..).unwrap_or_default();
-            match self.ask(&hop.target, &request, limits, later).await {
-                Ok(answer) => return Ok(answer),
-                Err(error) if !error.fails_over() => return Err(error),
-                Err(error) => failure = Some(more_telling(failure, error)),
-            }
-        }
-        Err(failure.unwrap_or(ProviderError::UnknownModel))
-    }
-
-    /// Asks one target as often as the rules allow.
-    async fn ask(
-        &self,
-        target: &Arc<Target>,
-        request: &ChatRequest,
-        limits: Limits,
-        later: &[Hop],
-    ) -> Result<Answer, ProviderError> {
-        let mut retries = 0;
-        loop {
-            let error = match target.attempt(request, limits).await {
-                Ok(answer) => return Ok(answer),
-                Err(error) => error,
-            };
-            let situation = Situation {
-                retries,
-                max_retries: self.max_retries,
-                another_target: later.iter().any(|hop| hop.target.would_admit()),
-                remaining: limits.total_until.saturating_duration_since(Instant::now()),
-                jitter: self.clock.jitter(),
-            };
-            match retry::after(&error, situation) {
-                Step::Retry(wait) => self.clock.sleep(wait).await,
-                Step::NextTarget | Step::GiveUp => return Err(error),
-            }
-            retries += 1;
-        }
-    }
-
-    /// Who is asked for a model: a route of that name says it; else `provider/model` picks one provider, and
-    /// any other name may be answered by all.
-    fn route(&self, model: &str) -> Vec<Hop> {
-        if let Some(route) = self.routes.get(model) {
-            return route.clone();
-        }
-        let hop = |target: &Arc<Target>, model: &str| Hop {
-            target: Arc::clone(target),
-            model: target.provider.resolve_model(model),
-        };
-        if let Some((name, rest)) = model.split_once('/').filter(|(_, rest)| !rest.is_empty()) {
-            let named = self.targets.iter().filter(|target| target.provider.name() == name);
-            let picked: Vec<Hop> = named.map(|target| hop(target, rest)).collect();
-            if !picked.is_empty() {
-                return picked;
-            }
-        }
-        self.targets.iter().map(|target| hop(target, model)).collect()
+    /// Passes a request on to the targets of `model` until one begins to answer, by the rules of [`Self::chat`]; a
+    /// target that does not speak the protocol is asked for the typed request instead. An empty `model` is the default.
+    ///
+    /// # Errors
+    /// Why no provider answers; [`ProviderError::Unsupported`] when none could.
+    pub async fn wire(&self, model: &str, request: &WireRequest<'_>) -> Result<WireAnswer, ProviderError> {
+        let model = if model.is_empty() { &self.default_model } else { model };
+        let (route, rest) = self.routes.of(model);
+        asking::ask(&route, &self.rules, &Wire { model: rest.unwrap_or(model), request }).await
     }
 }
 
-/// The routes by each of their names. Targets at providers that there are not are left out: the settings have been
-/// checked.
-fn routes(settings: &ProviderSettings, targets: &[Arc<Target>]) -> BTreeMap<String, Vec<Hop>> {
-    let mut routes = BTreeMap::new();
-    for (name, route) in &settings.routes {
-        let hop = |target: &TargetSettings| {
-            let found = targets.iter().find(|known| known.provider.name() == target.provider)?;
-            Some(Hop { target: Arc::clone(found), model: target.model.clone() })
+impl Routes {
+    /// Targets at providers that there are not are left out: the settings have been checked.
+    fn new(settings: &ProviderSettings, targets: &[Arc<Target>]) -> Self {
+        let patience = Patience {
+            first_token: settings.first_token_timeout,
+            whole: settings.whole_timeout,
+            idle: settings.idle_timeout,
         };
-        let hops: Vec<Hop> = route.targets.iter().filter_map(hop).collect();
-        for name in route.aliases.iter().chain([name]) {
-            routes.insert(name.clone(), hops.clone());
+        let route = |hops| Arc::new(Route { hops, total: settings.total_timeout });
+        let hop = |target: &Arc<Target>, model| Hop { target: Arc::clone(target), model, patience };
+        let mut named = HashMap::new();
+        for (name, route_settings) in &settings.routes {
+            let hops = route_settings.targets.iter().filter_map(|wanted| {
+                let found = targets.iter().find(|known| known.provider.name() == wanted.provider)?;
+                Some(hop(found, Some(wanted.model.clone())))
+            });
+            let shared = route(hops.collect());
+            for name in route_settings.aliases.iter().chain([name]) {
+                named.insert(name.clone(), Arc::clone(&shared));
+            }
+        }
+        let mut by_provider: HashMap<String, Vec<Hop>> = HashMap::new();
+        for target in targets {
+            by_provider.entry(target.provider.name().to_owned()).or_default().push(hop(target, None));
+        }
+        Self {
+            named,
+            single: by_provider.into_iter().map(|(name, hops)| (name, route(hops))).collect(),
+            all: route(targets.iter().map(|target| hop(target, None)).collect()),
         }
     }
-    routes
-}
 
-/// The first error tells most, unless it is only that the target was not asked.
-fn more_telling(first: Option<ProviderError>, next: ProviderError) -> ProviderError {
-    first.filter(|first| *first != ProviderError::BreakerOpen).unwrap_or(next)
+    /// Who is asked for a model, and what is left of its name where a part of it said so: a route of that name; else
+    /// `provider/model` picks one provider, and any other name may be answered by all.
+    fn of<'a>(&self, model: &'a str) -> (Arc<Route>, Option<&'a str>) {
+        if let Some(route) = self.named.get(model) {
+            return (Arc::clone(route), None);
+        }
+        if let Some((name, rest)) = model.split_once('/').filter(|(_, rest)| !rest.is_empty())
+            && let Some(route) = self.single.get(name)
+        {
+            return (Arc::clone(route), Some(rest));
+        }
+        (Arc::clone(&self.all), None)
+    }
 }
 
 fn configured(

@@ -1,17 +1,13 @@
 //! A provider with its state of health, and single attempts at it.
 
-use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
-use tokio::time::Instant;
-
+use super::Provider;
 use super::breaker::{Breaker, BreakerState, Permit};
 use super::clock::RetryClock;
 use super::error::{ProviderError, TimeoutPhase, Verdict};
-use super::guard::{Guarded, Limits};
-use super::{Answer, ChatRequest, Delta, DeltaStream, Provider};
+use super::guard::Limits;
 
 /// How a target is, for health checks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,50 +61,30 @@ impl Target {
         self.health().breaker.would_admit(self.clock.now())
     }
 
-    /// Asks once and waits for the answer's first delta.
-    pub(super) async fn attempt(
+    /// Waits for what `opening` asks the provider for, within the limit for its beginning.
+    pub(super) async fn attempt<T>(
         self: &Arc<Self>,
-        request: &ChatRequest,
         limits: Limits,
-    ) -> Result<Answer, ProviderError> {
-        let Some(attempt) = Attempt::begin(self) else {
+        opening: impl Future<Output = Result<T, ProviderError>>,
+    ) -> Result<(T, Attempt), ProviderError> {
+        let Some(mut attempt) = Attempt::begin(self) else {
             self.count_error(&ProviderError::BreakerOpen);
             return Err(ProviderError::BreakerOpen);
         };
         metrics::counter!("parlor_provider_requests_total", "provider" => self.provider.name().to_owned()).increment(1);
-        let patience = if request.stream && self.provider.streams() { limits.first_token } else { limits.whole };
-        let deadline = limits.total_until.min(Instant::now() + patience);
-        let opening = tokio::time::timeout_at(deadline, open(self.provider.as_ref(), request));
-        let outcome = opening.await.unwrap_or_else(|_| {
-            let late = deadline == limits.total_until;
+        let outcome = tokio::time::timeout_at(limits.begin_until, opening).await.unwrap_or_else(|_| {
+            let late = limits.begin_until == limits.total_until;
             Err(ProviderError::Timeout(if late { TimeoutPhase::Total } else { TimeoutPhase::FirstToken }))
         });
         match outcome {
-            Ok((first, rest)) => Ok(self.answer(request, first, rest, attempt, limits)),
+            Ok(opened) => {
+                attempt.answering();
+                Ok((opened, attempt))
+            }
             Err(error) => {
                 attempt.fail(&error);
                 Err(error)
             }
-        }
-    }
-
-    fn answer(
-        &self,
-        request: &ChatRequest,
-        first: VecDeque<Delta>,
-        rest: DeltaStream,
-        mut attempt: Attempt,
-        limits: Limits,
-    ) -> Answer {
-        attempt.answering();
-        let named = first.iter().find_map(|delta| match delta {
-            Delta::Model(model) => Some(model.clone()),
-            _ => None,
-        });
-        Answer {
-            provider: self.provider.name().to_owned(),
-            model: named.unwrap_or_else(|| request.model.clone()),
-            deltas: Box::pin(Guarded::new(first, rest, attempt, limits)),
         }
     }
 
@@ -130,27 +106,6 @@ impl Target {
         .increment(1);
     }
 }
-
-/// Sends the request and reads up to the first text, or to the end of an answer without any.
-async fn open(provider: &dyn Provider, request: &ChatRequest) -> Result<(VecDeque<Delta>, DeltaStream), ProviderError> {
-    let mut rest = provider.chat(request).await?;
-    let mut first = VecDeque::new();
-    while let Some(delta) = rest.next().await {
-        let delta = delta?;
-        let enough = matches!(delta, Delta::Text(_) | Delta::ToolCall { .. } | Delta::Finish(_));
-        first.push_back(delta);
-        if enough {
-            return Ok((first, rest));
-        }
-        if first.len() > MAX_PRELUDE {
-            return Err(ProviderError::Protocol("an answer does not begin"));
-        }
-    }
-    Err(ProviderError::Cut)
-}
-
-/// How many deltas may come before the first text.
-const MAX_PRELUDE: usize = 64;
 
 /// An attempt under way. Tells the target's breaker how it ended; dropped without an end, it was
 /// given up by the caller, which says nothing about the provider.

@@ -102,8 +102,8 @@ async fn a_wait_that_is_too_long_is_not_begun() {
 async fn each_status_has_its_error() {
     let fixture = Fixture::new().await;
     for (model, error) in [
-        ("mock-err400", ProviderError::BadRequest { status: 400 }),
-        ("mock-err422", ProviderError::BadRequest { status: 422 }),
+        ("mock-err400", ProviderError::bad_request(400)),
+        ("mock-err422", ProviderError::bad_request(422)),
         ("mock-err401", ProviderError::Unauthorized),
         ("mock-err402", ProviderError::Unauthorized),
         ("mock-err403", ProviderError::Unauthorized),

@@ -9,6 +9,7 @@ mod breaker;
 mod failures;
 mod kit;
 mod limits;
+mod passing;
 mod routes;
 mod routing;
 mod wire;

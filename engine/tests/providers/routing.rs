@@ -39,7 +39,7 @@ async fn a_bad_request_is_not_carried_to_the_next_provider() {
     let targets = [("first", refusing.as_str()), ("second", &fake.base_url())];
     let providers = providers(&targets, &settings(), &TestClock::new());
     let outcome = ask(&providers, request("mock-2tok")).await;
-    assert_eq!(outcome.error, Some(ProviderError::BadRequest { status: 400 }));
+    assert_eq!(outcome.error, Some(ProviderError::bad_request(400)));
     assert_eq!(fake.chat_calls(), 0);
 }
 

@@ -6,27 +6,27 @@ mod wire;
 
 use std::sync::Arc;
 
-use futures_util::FutureExt as _;
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
+use futures_util::{FutureExt as _, TryStreamExt as _};
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
-use reqwest::{Client, Response};
+use reqwest::{Body, Client, Response};
 use url::Url;
 
 use self::request::Request;
 use self::stream::{Deltas, Reader};
-use self::wire::Failure;
+use self::wire::{Completion, Failure};
 use super::clock::RetryClock;
 use super::error::ProviderError;
 use super::keys::KeyRing;
 use super::models::ModelNames;
+use super::wire::{WireEndpoint, WireRequest, WireResponse};
 use super::{ChatRequest, DeltaStream, Provider, http};
-
-const ENDPOINT: &str = "/chat/completions";
 
 /// A service under a base URL, with its keys.
 pub struct OpenAi {
     name: String,
-    url: Url,
+    urls: Urls,
     keys: KeyRing,
     models: ModelNames,
     client: Client,
@@ -48,18 +48,17 @@ impl OpenAi {
         client: Client,
         clock: Arc<dyn RetryClock>,
     ) -> Result<Self, ProviderError> {
-        let mut url = http::base_url(base_url)?;
-        let path = url.path().trim_end_matches('/');
-        let path = path.strip_suffix(ENDPOINT).unwrap_or(path);
-        url.set_path(&format!("{path}{ENDPOINT}"));
-        Ok(Self { name: name.into(), url, keys, models, client, clock })
+        let urls = Urls::new(http::base_url(base_url)?);
+        Ok(Self { name: name.into(), urls, keys, models, client, clock })
     }
 
     /// Tries one key after the other, as long as the provider refuses the key and not the request.
-    async fn send(&self, request: &ChatRequest) -> Result<Response, ProviderError> {
-        let body = serde_json::to_vec(&Request::new(request, self.models.is_reasoning(&request.model)))
-            .map_err(|_| ProviderError::Protocol("the request cannot be written"))?;
-        let body = bytes::Bytes::from(body);
+    async fn send(
+        &self,
+        endpoint: WireEndpoint,
+        stream: bool,
+        body: impl Fn() -> Body,
+    ) -> Result<Response, ProviderError> {
         let mut refused = None;
         for _ in 0..self.keys.tries() {
             let key = match self.keys.pick(self.clock.now()) {
@@ -67,7 +66,7 @@ impl OpenAi {
                 Err(error) => return Err(refused.unwrap_or(error)),
             };
             let (index, header) = key.map(|key| (key.index, key.header)).unzip();
-            match self.send_once(body.clone(), header, request.stream).await {
+            match self.send_once(endpoint, stream, body(), header).await {
                 Err(error) if index.is_some_and(|index| self.keys.rest(index, &error, self.clock.now())) => {
                     tracing::warn!(provider = self.name, code = error.code(), "a key is rested");
                     refused = Some(error);
@@ -80,14 +79,15 @@ impl OpenAi {
 
     async fn send_once(
         &self,
-        body: bytes::Bytes,
-        key: Option<HeaderValue>,
+        endpoint: WireEndpoint,
         stream: bool,
+        body: Body,
+        key: Option<HeaderValue>,
     ) -> Result<Response, ProviderError> {
         let accept = if stream { "text/event-stream" } else { "application/json" };
         let mut request = self
             .client
-            .post(self.url.clone())
+            .post(self.urls.of(endpoint).clone())
             .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
             .header(ACCEPT, HeaderValue::from_static(accept))
             .body(body);
@@ -116,7 +116,10 @@ impl Provider for OpenAi {
 
     fn chat<'a>(&'a self, request: &'a ChatRequest) -> BoxFuture<'a, Result<DeltaStream, ProviderError>> {
         async move {
-            let response = self.send(request).await?;
+            let body = serde_json::to_vec(&Request::new(request, self.models.is_reasoning(&request.model)))
+                .map_err(|_| ProviderError::Protocol("the request cannot be written"))?;
+            let body = Bytes::from(body);
+            let response = self.send(WireEndpoint::ChatCompletions, request.stream, || body.clone().into()).await?;
             let kind = http::content_type(response.headers());
             match kind.as_deref() {
                 Some("text/event-stream") if request.stream => {
@@ -129,6 +132,75 @@ impl Provider for OpenAi {
         }
         .boxed()
     }
+
+    fn speaks(&self, endpoint: WireEndpoint) -> bool {
+        self.models.speak(endpoint)
+    }
+
+    fn wire<'a>(
+        &'a self,
+        request: &'a WireRequest<'a>,
+        model: &'a str,
+    ) -> BoxFuture<'a, Result<WireResponse, ProviderError>> {
+        async move {
+            let body = || Body::wrap(request.body.with_model(model));
+            let response = self.send(request.endpoint, request.stream, body).await?;
+            let content_type = match http::content_type(response.headers()).as_deref() {
+                Some("text/event-stream") if request.stream => "text/event-stream",
+                Some("application/json") => "application/json",
+                _ => return Err(ProviderError::Protocol("an unexpected content type")),
+            };
+            let bytes = response.bytes_stream().map_err(|_| ProviderError::Cut);
+            Ok(WireResponse { content_type, bytes: Box::pin(bytes) })
+        }
+        .boxed()
+    }
+}
+
+/// The addresses of one service.
+struct Urls {
+    chat_completions: Url,
+    responses: Url,
+    embeddings: Url,
+    moderations: Url,
+}
+
+impl Urls {
+    /// `base` is what stands before `/chat/completions`; the whole address is taken too.
+    fn new(mut base: Url) -> Self {
+        let path = base.path().trim_end_matches('/');
+        let path = path.strip_suffix(WireEndpoint::ChatCompletions.path()).unwrap_or(path).to_owned();
+        let mut of = |endpoint: WireEndpoint| {
+            base.set_path(&format!("{path}{}", endpoint.path()));
+            base.clone()
+        };
+        Self {
+            chat_completions: of(WireEndpoint::ChatCompletions),
+            responses: of(WireEndpoint::Responses),
+            embeddings: of(WireEndpoint::Embeddings),
+            moderations: of(WireEndpoint::Moderations),
+        }
+    }
+
+    fn of(&self, endpoint: WireEndpoint) -> &Url {
+        match endpoint {
+            WireEndpoint::ChatCompletions => &self.chat_completions,
+            WireEndpoint::Responses => &self.responses,
+            WireEndpoint::Embeddings => &self.embeddings,
+            WireEndpoint::Moderations => &self.moderations,
+        }
+    }
+}
+
+/// The error in place of an answer, where the first piece of a body begins with one: some services report so after a
+/// status of 200.
+pub(super) fn failure_in(piece: &[u8]) -> Option<ProviderError> {
+    let json = piece.strip_prefix(b"data:".as_slice()).unwrap_or(piece).trim_ascii_start();
+    if !json.starts_with(br#"{"error""#) {
+        return None;
+    }
+    let line = json.split(|&byte| byte == b'\n').next().unwrap_or_default();
+    Completion::parse(line).err()
 }
 
 async fn whole(response: Response) -> Result<DeltaStream, ProviderError> {
@@ -157,7 +229,7 @@ mod tests {
             let keys = KeyRing::new([]).unwrap();
             let clock = Arc::new(SystemClock);
             let provider = OpenAi::new("x", base, keys, ModelNames::AsIs, Client::new(), clock).unwrap();
-            assert_eq!(provider.url.as_str(), "http://localhost:1/v1/chat/completions", "{base}");
+            assert_eq!(provider.urls.chat_completions.as_str(), "http://localhost:1/v1/chat/completions", "{base}");
         }
     }
 }

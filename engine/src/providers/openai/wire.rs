@@ -12,7 +12,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::domain::{FinishReason, TokenUsage};
-use crate::providers::error::ProviderError;
+use crate::providers::error::{ProviderError, Word};
 use crate::providers::http::of_status;
 
 /// A piece of a streamed answer, or a whole one: they differ in `delta` and `message` only.
@@ -192,6 +192,7 @@ pub(super) struct Failure {
     code: Option<String>,
     kind: Option<String>,
     number: Option<u16>,
+    param: Option<String>,
 }
 
 impl Failure {
@@ -207,6 +208,7 @@ impl Failure {
         Self {
             code: word("code"),
             kind: word("type").or_else(|| word("status")),
+            param: word("param"),
             number: number.and_then(Value::as_u64).and_then(|number| u16::try_from(number).ok()),
         }
     }
@@ -223,7 +225,15 @@ impl Failure {
                 _ => {}
             }
         }
-        of_status(status.or(self.number).or_else(|| self.status_of_words()).unwrap_or(500), retry_after)
+        let status = status.or(self.number).or_else(|| self.status_of_words()).unwrap_or(500);
+        match of_status(status, retry_after) {
+            ProviderError::BadRequest { status, .. } => ProviderError::BadRequest {
+                status,
+                code: self.code.as_deref().and_then(Word::of),
+                param: self.param.as_deref().and_then(Word::of),
+            },
+            error => error,
+        }
     }
 
     /// The status that a failure inside of a stream would have had as a response.
@@ -296,7 +306,7 @@ mod tests {
         assert_eq!(classify(Some(404), "<html>"), ProviderError::UnknownModel);
         assert_eq!(classify(Some(400), r#"{"error":{"code":"model_not_found"}}"#), ProviderError::UnknownModel);
         assert_eq!(classify(Some(400), r#"{"error":{"code":"content_filter"}}"#), ProviderError::ContentFiltered);
-        assert_eq!(classify(Some(422), r#"{"error":"text"}"#), ProviderError::BadRequest { status: 422 });
+        assert_eq!(classify(Some(422), r#"{"error":"text"}"#), ProviderError::bad_request(422));
         assert_eq!(classify(Some(402), "{}"), ProviderError::Unauthorized);
         assert_eq!(classify(Some(529), "{}"), ProviderError::Unavailable { status: 529 });
     }
@@ -310,7 +320,7 @@ mod tests {
             ProviderError::RateLimited { retry_after: None }
         );
         assert_eq!(classify(r#"{"code":"502"}"#), ProviderError::Unavailable { status: 502 });
-        assert_eq!(classify(r#"{"type":"invalid_request_error"}"#), ProviderError::BadRequest { status: 400 });
+        assert_eq!(classify(r#"{"type":"invalid_request_error"}"#), ProviderError::bad_request(400));
         assert_eq!(classify(r#""out of memory""#), ProviderError::Unavailable { status: 500 });
     }
 }

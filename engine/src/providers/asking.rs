@@ -1,0 +1,210 @@
+//! Asking the targets of a route, one after the other, until one begins to answer.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use tokio::time::Instant;
+
+use super::clock::RetryClock;
+use super::error::{ProviderError, TimeoutPhase};
+use super::guard::{Guarded, Limits};
+use super::retry::{self, Situation, Step};
+use super::route::{Hop, Route};
+use super::wire::{WireAnswer, WireBody, WireBytes, WireRequest, WireResponse};
+use super::{Answer, ChatRequest, Delta, DeltaStream, Provider, openai};
+
+/// How many deltas may come before the first text.
+const MAX_PRELUDE: usize = 64;
+
+/// What is asked of a target, and what comes of it.
+pub(super) trait Asking: Sync {
+    /// An answer that has begun.
+    type Answer: Send;
+
+    /// Whether the provider could answer at all.
+    fn suits(&self, provider: &dyn Provider) -> bool;
+
+    /// Asks once, and waits until the answer begins.
+    fn ask(&self, hop: &Hop, total_until: Instant) -> impl Future<Output = Result<Self::Answer, ProviderError>> + Send;
+}
+
+/// What holds for every route.
+pub(super) struct Rules {
+    pub(super) clock: Arc<dyn RetryClock>,
+    pub(super) max_retries: u32,
+}
+
+/// Asks the route's targets until one begins to answer.
+///
+/// # Errors
+/// Why none does: the first that was asked has the say.
+pub(super) async fn ask<A: Asking>(route: &Route, rules: &Rules, asking: &A) -> Result<A::Answer, ProviderError> {
+    let total_until = Instant::now() + route.total;
+    let asked = Box::pin(in_turn(route, rules, asking, total_until));
+    let outcome = tokio::time::timeout_at(total_until, asked).await;
+    outcome.unwrap_or(Err(ProviderError::Timeout(TimeoutPhase::Total)))
+}
+
+async fn in_turn<A: Asking>(
+    route: &Route,
+    rules: &Rules,
+    asking: &A,
+    total_until: Instant,
+) -> Result<A::Answer, ProviderError> {
+    let hops: Vec<&Hop> = route.hops.iter().filter(|hop| asking.suits(hop.target.provider.as_ref())).collect();
+    if hops.is_empty() && !route.hops.is_empty() {
+        return Err(ProviderError::Unsupported);
+    }
+    let mut failure: Option<ProviderError> = None;
+    for (index, hop) in hops.iter().enumerate() {
+        let later = hops.get(index + 1..).unwrap_or_default();
+        match with_retries(hop, later, rules, asking, total_until).await {
+            Ok(answer) => return Ok(answer),
+            Err(error) if !error.fails_over() => return Err(error),
+            Err(error) => failure = Some(more_telling(failure, error)),
+        }
+    }
+    Err(failure.unwrap_or(ProviderError::UnknownModel))
+}
+
+/// Asks one target as often as the rules allow.
+async fn with_retries<A: Asking>(
+    hop: &Hop,
+    later: &[&Hop],
+    rules: &Rules,
+    asking: &A,
+    total_until: Instant,
+) -> Result<A::Answer, ProviderError> {
+    let mut retries = 0;
+    loop {
+        let error = match asking.ask(hop, total_until).await {
+            Ok(answer) => return Ok(answer),
+            Err(error) => error,
+        };
+        let situation = Situation {
+            retries,
+            max_retries: rules.max_retries,
+            another_target: later.iter().any(|hop| hop.target.would_admit()),
+            remaining: total_until.saturating_duration_since(Instant::now()),
+            jitter: rules.clock.jitter(),
+        };
+        match retry::after(&error, situation) {
+            Step::Retry(wait) => rules.clock.sleep(wait).await,
+            Step::NextTarget | Step::GiveUp => return Err(error),
+        }
+        retries += 1;
+    }
+}
+
+/// The first error tells most, unless it is only that the target was not asked.
+fn more_telling(first: Option<ProviderError>, next: ProviderError) -> ProviderError {
+    first.filter(|first| *first != ProviderError::BreakerOpen).unwrap_or(next)
+}
+
+/// A request of ours.
+pub(super) struct Chat {
+    /// Its model is the one that was asked for.
+    pub(super) request: ChatRequest,
+}
+
+impl Asking for Chat {
+    type Answer = Answer;
+
+    fn suits(&self, _: &dyn Provider) -> bool {
+        true
+    }
+
+    async fn ask(&self, hop: &Hop, total_until: Instant) -> Result<Answer, ProviderError> {
+        let model = hop.model(&self.request.model);
+        if model == self.request.model {
+            return chat(hop, &self.request, total_until).await;
+        }
+        let request = ChatRequest { model: model.into_owned(), ..self.request.clone() };
+        chat(hop, &request, total_until).await
+    }
+}
+
+/// Asks once, and waits for the answer's first text or call.
+async fn chat(hop: &Hop, request: &ChatRequest, total_until: Instant) -> Result<Answer, ProviderError> {
+    let streams = request.stream && hop.target.provider.streams();
+    let limits = Limits::new(hop.patience, streams, total_until);
+    let opening = open(hop.target.provider.as_ref(), request);
+    let ((first, rest), attempt) = hop.target.attempt(limits, opening).await?;
+    let named = first.iter().find_map(|delta| match delta {
+        Delta::Model(model) => Some(model.clone()),
+        _ => None,
+    });
+    Ok(Answer {
+        provider: hop.target.provider.name().to_owned(),
+        model: named.unwrap_or_else(|| request.model.clone()),
+        deltas: Box::pin(Guarded::new(first, rest, attempt, limits)),
+    })
+}
+
+/// Sends the request and reads up to the first text, or to the end of an answer without any.
+async fn open(provider: &dyn Provider, request: &ChatRequest) -> Result<(VecDeque<Delta>, DeltaStream), ProviderError> {
+    let mut rest = provider.chat(request).await?;
+    let mut first = VecDeque::new();
+    while let Some(delta) = rest.next().await {
+        let delta = delta?;
+        let enough = matches!(delta, Delta::Text(_) | Delta::ToolCall { .. } | Delta::Finish(_));
+        first.push_back(delta);
+        if enough {
+            return Ok((first, rest));
+        }
+        if first.len() > MAX_PRELUDE {
+            return Err(ProviderError::Protocol("an answer does not begin"));
+        }
+    }
+    Err(ProviderError::Cut)
+}
+
+/// A request that passes through.
+pub(super) struct Wire<'a> {
+    /// The model that was asked for.
+    pub(super) model: &'a str,
+    pub(super) request: &'a WireRequest<'a>,
+}
+
+impl Asking for Wire<'_> {
+    type Answer = WireAnswer;
+
+    fn suits(&self, provider: &dyn Provider) -> bool {
+        provider.speaks(self.request.endpoint) || self.request.typed.is_some()
+    }
+
+    async fn ask(&self, hop: &Hop, total_until: Instant) -> Result<WireAnswer, ProviderError> {
+        let provider = hop.target.provider.as_ref();
+        let model = hop.model(self.model);
+        if !provider.speaks(self.request.endpoint) {
+            let typed = self.request.typed.and_then(|typed| typed()).ok_or(ProviderError::Unsupported)?;
+            let request = ChatRequest { model: model.into_owned(), stream: self.request.stream, ..typed };
+            let Answer { provider, model, deltas } = chat(hop, &request, total_until).await?;
+            return Ok(WireAnswer { provider, model, body: WireBody::Deltas(deltas) });
+        }
+        let limits = Limits::new(hop.patience, self.request.stream, total_until);
+        let opening = open_wire(provider, self.request, &model);
+        let ((first, response), attempt) = hop.target.attempt(limits, opening).await?;
+        Ok(WireAnswer {
+            provider: provider.name().to_owned(),
+            model: model.into_owned(),
+            body: WireBody::Bytes(WireBytes::new(first, response, attempt, limits)),
+        })
+    }
+}
+
+/// Sends the request and reads the body's first piece, for until then another target may be asked.
+async fn open_wire(
+    provider: &dyn Provider,
+    request: &WireRequest<'_>,
+    model: &str,
+) -> Result<(Bytes, WireResponse), ProviderError> {
+    let mut response = provider.wire(request, model).await?;
+    let first = response.bytes.next().await.ok_or(ProviderError::Cut)??;
+    match openai::failure_in(&first) {
+        Some(error) => Err(error),
+        None => Ok((first, response)),
+    }
+}
