@@ -1,16 +1,42 @@
 import { callJson } from './client';
-import type { HistoryPage, StoredMessage } from './types';
+import type { Conversation, Page, StoredMessage } from './types';
 
-export function listHistory(token: string, page: number, perPage: number): Promise<HistoryPage> {
-  return callJson(`/api/history?page=${page}&per_page=${perPage}`, { token });
+export interface ConversationsWanted {
+  limit: number;
+  /** The `next` of the page before. */
+  before?: string | undefined;
+  /** Words that begin words of the title or of one message; empty for all. */
+  q: string;
+  /** Those in the archive, instead of those that are not. */
+  archived: boolean;
+}
+
+/** Pinned ones first, then the newest first. */
+export function listConversations(token: string, { limit, before, q, archived }: ConversationsWanted): Promise<Page<Conversation>> {
+  const query = new URLSearchParams({ limit: String(limit) });
+  if (before !== undefined) query.set('before', before);
+  if (q.trim() !== '') query.set('q', q.trim());
+  if (archived) query.set('archived', 'true');
+  return callJson(`/api/v1/conversations?${query}`, { token });
+}
+
+/** What is left out stays as it is. */
+export type ConversationChange = Partial<Pick<Conversation, 'pinned' | 'archived'>> & { title?: string };
+
+export function changeConversation(token: string, id: string, change: ConversationChange): Promise<Conversation> {
+  return callJson(address(id), { method: 'PATCH', token, json: change });
+}
+
+export async function deleteConversation(token: string, id: string): Promise<void> {
+  await callJson(address(id), { method: 'DELETE', token });
+}
+
+function address(id: string): string {
+  return `/api/v1/conversations/${encodeURIComponent(id)}`;
 }
 
 export function listMessages(token: string, conversationId: string): Promise<StoredMessage[]> {
   return callJson(`/conversations/${encodeURIComponent(conversationId)}/messages`, { token });
-}
-
-export async function deleteConversation(token: string, conversationId: string): Promise<void> {
-  await callJson(`/conversations/${encodeURIComponent(conversationId)}`, { method: 'DELETE', token });
 }
 
 export async function stopMessage(token: string, messageId: string): Promise<void> {

@@ -2,7 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { login } from './accounts';
-import { listHistory } from './conversations';
+import { listConversations } from './conversations';
 import { keepToken, newestOf, resume } from './tokens';
 
 let server: Server | undefined;
@@ -39,7 +39,8 @@ function tokenOf(account: string, number: number): string {
   return `h.${Buffer.from(JSON.stringify({ sub: account, number })).toString('base64url')}.s`;
 }
 
-const PAGE = { items: [], page: 1, per_page: 20, total: 0 };
+const PAGE = { items: [], next: null };
+const WANTED = { limit: 20, q: '', archived: false };
 
 describe('a token that is refused', () => {
   test('is renewed silently, once for all calls that wait, and the calls are made again', async () => {
@@ -49,17 +50,17 @@ describe('a token that is refused', () => {
       else if (request.headers.authorization === `Bearer ${fresh}`) answer(response, 200, PAGE);
       else answer(response, 401, { detail: 'Could not validate credentials' });
     });
-    await Promise.all([listHistory(old, 1, 20), listHistory(old, 1, 20)]);
+    await Promise.all([listConversations(old, WANTED), listConversations(old, WANTED)]);
     expect(seen.filter((line) => line === '/api/v1/auth/refresh 1 -')).toHaveLength(1);
     expect(newestOf(old)).toBe(fresh);
-    await listHistory(old, 1, 20);
+    await listConversations(old, WANTED);
     expect(seen.at(-1)).toContain(fresh);
   });
 
   test('stays refused when the sign-in has ended', async () => {
     const old = keepToken(tokenOf('7', 1));
     await serve((_, response) => answer(response, 401, { detail: 'Could not validate credentials' }));
-    await expect(listHistory(old, 1, 20)).rejects.toMatchObject({ status: 401 });
+    await expect(listConversations(old, WANTED)).rejects.toMatchObject({ status: 401 });
     expect(newestOf(old)).toBe(old);
   });
 
@@ -69,7 +70,7 @@ describe('a token that is refused', () => {
       if (request.url === '/api/v1/auth/refresh') answer(response, 200, { access_token: tokenOf('8', 1) });
       else answer(response, 401, { detail: 'Could not validate credentials' });
     });
-    await expect(listHistory(old, 1, 20)).rejects.toMatchObject({ status: 401 });
+    await expect(listConversations(old, WANTED)).rejects.toMatchObject({ status: 401 });
     expect(newestOf(old)).toBe(old);
   });
 });

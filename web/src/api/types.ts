@@ -1,15 +1,18 @@
-export interface HistoryItem {
-  session_id: string;
+export interface Conversation {
+  id: string;
+  /** Made from its first message, unless it was renamed. */
+  title: string | null;
+  pinned: boolean;
+  archived: boolean;
   last_message: string | null;
   /** RFC 3339, UTC. */
   updated_at: string;
 }
 
-export interface HistoryPage {
-  items: HistoryItem[];
-  page: number;
-  per_page: number;
-  total: number;
+/** A page, and the cursor of the next one; null on the last. */
+export interface Page<T> {
+  items: T[];
+  next: string | null;
 }
 
 export interface StoredMessage {

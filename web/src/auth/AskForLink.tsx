@@ -1,8 +1,8 @@
 import { useState } from 'react';
 import { askForLink, type LinkKind } from '../api/accounts';
+import { Field } from '../ui/Field';
 import { Notice } from '../ui/Notice';
 import { useSubmit } from '../ui/useSubmit';
-import { Field } from './Card';
 
 const LASTS: Record<LinkKind, string> = { 'reset-password': '30 minutes', 'verify-email': 'a day' };
 

@@ -1,4 +1,4 @@
-import { useId, type InputHTMLAttributes, type ReactNode } from 'react';
+import type { ReactNode } from 'react';
 import { Logo } from '../ui/icons';
 
 /** The frame of the pages that stand before the chat. */
@@ -16,35 +16,6 @@ export function Card({ title, children }: { title: string; children: ReactNode }
         <a href="/redoc">Reference</a>
       </footer>
     </main>
-  );
-}
-
-type FieldProps = Omit<InputHTMLAttributes<HTMLInputElement>, 'onChange' | 'value' | 'id'> & {
-  label: string;
-  hint?: string | undefined;
-  value: string;
-  onChange: (value: string) => void;
-};
-
-/** A labelled field that has to be filled in. */
-export function Field({ label, hint, onChange, ...input }: FieldProps) {
-  const id = useId();
-  return (
-    <div className="field">
-      <label htmlFor={id}>{label}</label>
-      <input
-        {...input}
-        id={id}
-        required
-        aria-describedby={hint ? `${id}-hint` : undefined}
-        onChange={(event) => onChange(event.target.value)}
-      />
-      {hint && (
-        <p className="hint" id={`${id}-hint`}>
-          {hint}
-        </p>
-      )}
-    </div>
   );
 }
 

@@ -1,10 +1,11 @@
 import { useEffect, useRef, useState } from 'react';
 import { resetPassword, verifyEmail } from '../api/accounts';
 import { ApiError } from '../api/client';
+import { Field } from '../ui/Field';
 import { Notice } from '../ui/Notice';
 import { useSubmit } from '../ui/useSubmit';
 import { AskForLink } from './AskForLink';
-import { Card, Field, PASSWORD_RULE } from './Card';
+import { Card, PASSWORD_RULE } from './Card';
 import type { MailLink } from './mailLink';
 
 interface Props {

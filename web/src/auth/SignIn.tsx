@@ -1,9 +1,10 @@
 import { useState } from 'react';
 import { login, register } from '../api/accounts';
+import { Field } from '../ui/Field';
 import { Notice } from '../ui/Notice';
 import { useSubmit } from '../ui/useSubmit';
 import { AskForLink } from './AskForLink';
-import { Card, Field, PASSWORD_RULE } from './Card';
+import { Card, PASSWORD_RULE } from './Card';
 import { newGuest, type SessionState } from './session';
 
 type Mode = 'signin' | 'register' | 'forgot';

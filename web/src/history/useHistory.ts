@@ -1,25 +1,44 @@
 import { useCallback, useEffect, useRef, useState } from 'react';
 import { ApiError } from '../api/client';
-import { deleteConversation, listHistory } from '../api/conversations';
-import type { HistoryItem } from '../api/types';
+import { changeConversation, deleteConversation, listConversations, type ConversationChange } from '../api/conversations';
+import type { Conversation } from '../api/types';
 
-const PER_PAGE = 20;
+const PER_PAGE = 30;
+const TYPING_MS = 250;
+
+/** Which conversations are listed. */
+export interface Wanted {
+  q: string;
+  archived: boolean;
+}
 
 export interface History {
-  items: HistoryItem[];
+  items: Conversation[];
   hasOlder: boolean;
   loading: boolean;
   error: string;
+  wanted: Wanted;
+  look: (wanted: Wanted) => void;
   loadOlder: () => void;
   refresh: () => void;
+  /** @throws ApiError when it is refused. */
+  change: (id: string, change: ConversationChange) => Promise<void>;
   /** Resolves to whether the conversation is gone. */
-  remove: (sessionId: string) => Promise<boolean>;
+  remove: (id: string) => Promise<boolean>;
 }
 
-/** The account's conversations, newest first; none for a guest, who has no token. */
+interface Listed {
+  of: Wanted;
+  items: Conversation[];
+  next: string | null;
+}
+
+const ALL: Wanted = { q: '', archived: false };
+
+/** The account's conversations, pinned ones first, then the newest first; none for a guest, who has no token. */
 export function useHistory(token: string | undefined, onSignedOut: () => void): History {
-  const [items, setItems] = useState<HistoryItem[]>([]);
-  const [total, setTotal] = useState(0);
+  const [wanted, setWanted] = useState(ALL);
+  const [listed, setListed] = useState<Listed>({ of: ALL, items: [], next: null });
   const [loading, setLoading] = useState(token !== undefined);
   const [error, setError] = useState('');
   const newestCall = useRef(0);
@@ -33,16 +52,20 @@ export function useHistory(token: string | undefined, onSignedOut: () => void): 
   );
 
   const load = useCallback(
-    async (page: number) => {
+    async (before?: string) => {
       if (token === undefined) return;
       newestCall.current += 1;
       const call = newestCall.current;
       setLoading(true);
       try {
-        const answer = await listHistory(token, page, PER_PAGE);
+        const page = await listConversations(token, { ...wanted, limit: PER_PAGE, before });
         if (call !== newestCall.current) return;
-        setItems((known) => merge(known, answer.items));
-        setTotal(answer.total);
+        setListed((known) => {
+          if (known.of !== wanted) return { of: wanted, ...page };
+          // News of the first page say nothing of how far the pages after it have been read.
+          const isLonger = before === undefined && known.items.length > PER_PAGE;
+          return { of: wanted, items: merge(known.items, page.items), next: isLonger ? known.next : page.next };
+        });
         setError('');
       } catch (refused) {
         if (call === newestCall.current) fail(refused);
@@ -50,22 +73,36 @@ export function useHistory(token: string | undefined, onSignedOut: () => void): 
         if (call === newestCall.current) setLoading(false);
       }
     },
-    [token, fail],
+    [token, wanted, fail],
   );
 
   useEffect(() => {
-    void load(1);
+    const timer = setTimeout(() => void load(), wanted.q === '' ? 0 : TYPING_MS);
     return () => {
+      clearTimeout(timer);
       newestCall.current += 1;
     };
-  }, [load]);
+  }, [load, wanted.q]);
 
-  const refresh = useCallback(() => void load(1), [load]);
+  const refresh = useCallback(() => void load(), [load]);
 
-  const remove = async (sessionId: string): Promise<boolean> => {
+  const forget = (id: string) =>
+    setListed((known) => ({ ...known, items: known.items.filter((item) => item.id !== id) }));
+
+  const change = async (id: string, wish: ConversationChange): Promise<void> => {
+    if (token === undefined) return;
+    const changed = await changeConversation(token, id, wish).catch((refused: unknown) => {
+      if (refused instanceof ApiError && refused.status === 401) onSignedOut();
+      throw refused;
+    });
+    if (changed.archived === wanted.archived) setListed((known) => ({ ...known, items: merge(known.items, [changed]) }));
+    else forget(id);
+  };
+
+  const remove = async (id: string): Promise<boolean> => {
     if (token === undefined) return false;
     try {
-      await deleteConversation(token, sessionId);
+      await deleteConversation(token, id);
     } catch (refused) {
       const alreadyGone = refused instanceof ApiError && refused.status === 404;
       if (!alreadyGone) {
@@ -73,26 +110,36 @@ export function useHistory(token: string | undefined, onSignedOut: () => void): 
         return false;
       }
     }
-    setItems((known) => known.filter((item) => item.session_id !== sessionId));
-    setTotal((known) => Math.max(0, known - 1));
+    forget(id);
     return true;
   };
 
   return {
-    items,
-    hasOlder: items.length < total,
-    loading,
+    items: listed.of.archived === wanted.archived ? listed.items : [],
+    hasOlder: listed.of === wanted && listed.next !== null,
+    loading: loading || (token !== undefined && listed.of !== wanted && !error),
     error,
-    // Pages shift when conversations come and go: the page after what is known may repeat some, never skip any.
-    loadOlder: () => void load(Math.floor(items.length / PER_PAGE) + 1),
+    wanted,
+    look: setWanted,
+    loadOlder: () => void load(listed.next ?? undefined),
     refresh,
+    change,
     remove,
   };
 }
 
-/** Both lists as one, newest first, the fresh rows winning. */
-export function merge(known: HistoryItem[], fresh: HistoryItem[]): HistoryItem[] {
-  const bySession = new Map(known.map((item) => [item.session_id, item]));
-  for (const item of fresh) bySession.set(item.session_id, item);
-  return [...bySession.values()].sort((a, b) => Date.parse(b.updated_at) - Date.parse(a.updated_at));
+/** Both lists as one, pinned ones first, then newest first, the fresh rows winning. */
+export function merge(known: Conversation[], fresh: Conversation[]): Conversation[] {
+  const byId = new Map(known.map((item) => [item.id, item]));
+  for (const item of fresh) byId.set(item.id, item);
+  return [...byId.values()].sort(
+    (a, b) => Number(b.pinned) - Number(a.pinned) || Date.parse(b.updated_at) - Date.parse(a.updated_at),
+  );
+}
+
+/** What a conversation is called in lists and questions. */
+export function nameOf({ title, last_message }: Conversation): string {
+  const text = (title ?? last_message ?? '').replace(/\s+/g, ' ').trim();
+  if (text === '') return 'New conversation';
+  return text.length > 80 ? `${text.slice(0, 80).trimEnd()}…` : text;
 }

@@ -9,8 +9,9 @@ const PATHS = {
   menu: 'M4 7h16M4 12h16M4 17h16',
   close: 'M6 6l12 12M18 6L6 18',
   send: 'M12 19V5M6 11l6-6 6 6',
-  trash: 'M5 7h14M10 7V4.5h4V7M7 7l.8 12.5h8.4L17 7',
   down: 'M12 5v14M6 13l6 6 6-6',
+  more: 'M5.5 12h.01M12 12h.01M18.5 12h.01',
+  pin: 'M9 4h6l-.7 6.5 3 2.5v2H6.7v-2l3-2.5L9 4zM12 15v5',
 } as const;
 
 /** A line icon; decorative, so the button around it carries the name. */
