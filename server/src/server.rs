@@ -135,6 +135,7 @@ async fn open(settings: Settings) -> Result<App, ServerError> {
     if interrupted > 0 {
         tracing::warn!(turns = interrupted, "turns that a stopped server left open are marked as interrupted");
     }
+    app.clear_uploads().await?;
     if let Some(admin) = app.ensure_first_admin().await? {
         tracing::info!(account = %admin.id, "made the first admin");
     }
@@ -165,5 +166,6 @@ async fn clean_up_regularly(app: App) {
             Ok(rows) => tracing::info!(rows, "removed what had expired"),
             Err(error) => tracing::warn!(%error, "removing what has expired failed"),
         }
+        app.release_leftovers().await;
     }
 }

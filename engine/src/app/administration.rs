@@ -183,9 +183,11 @@ impl App {
 
     /// Deletes the account, stops its running answers and shuts what is open for it.
     pub(super) async fn erase_account(&self, id: AccountId) -> Result<(), AppError> {
-        told(self.db.delete_account(id).await?)?;
+        told(self.db.delete_account(id, self.clock.now()).await?)?;
         self.turns.cancel_owner(id);
         self.open_doors.shut(id);
+        let app = self.clone();
+        self.tasks.spawn(async move { app.release_leftovers().await });
         Ok(())
     }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::blobs::BlobError;
 use crate::domain::Invalid;
 use crate::store::StoreError;
 
@@ -20,6 +21,9 @@ pub enum AppError {
     /// A value breaks a rule.
     #[error(transparent)]
     Invalid(#[from] Invalid),
+    /// The file is larger than so many bytes.
+    #[error("the file is too large: it must have at most {0} bytes")]
+    TooLarge(u64),
     /// The name or address is taken.
     #[error("{0}")]
     Conflict(&'static str),
@@ -64,6 +68,8 @@ pub enum Noun {
     Account,
     /// A link to a conversation.
     Share,
+    /// A file.
+    File,
 }
 
 impl std::fmt::Display for Noun {
@@ -75,6 +81,7 @@ impl std::fmt::Display for Noun {
             Self::Session => "Session",
             Self::Account => "User",
             Self::Share => "Shared conversation",
+            Self::File => "File",
         })
     }
 }
@@ -95,6 +102,12 @@ pub struct Limited {
 impl Limited {
     fn what(&self) -> &'static str {
         if self.policy.starts_with("login") { "attempts" } else { "requests" }
+    }
+}
+
+impl From<BlobError> for AppError {
+    fn from(error: BlobError) -> Self {
+        Self::Internal(error.to_string())
     }
 }
 

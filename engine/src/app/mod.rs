@@ -7,6 +7,7 @@ mod caller;
 pub mod chat;
 mod conversations;
 mod error;
+mod files;
 mod health;
 mod jwt_crypto;
 mod limits;
@@ -32,6 +33,7 @@ pub use api_keys::{ApiKeyRequest, IssuedApiKey};
 pub use caller::Caller;
 pub use conversations::{ConversationList, ConversationPage, ConversationWithMessages, ListConversations};
 pub use error::{AppError, Limited, Noun};
+pub use files::{BrokenUpload, FileList};
 pub use health::{Check, Health};
 pub use limits::{Allowance, Requester};
 pub use preferences::Unnamed;
@@ -41,6 +43,7 @@ pub use threads::ThreadPage;
 
 pub use crate::store::{AnswerTurn, ConversationChange, Share, ThreadMessage};
 
+use crate::blobs::Blobs;
 use crate::config::Settings;
 use crate::domain::Clock;
 use crate::mail::Mailer;
@@ -73,6 +76,8 @@ pub struct Inner {
     open_doors: OpenDoors,
     turns: LiveTurns,
     mailer: Mailer,
+    blobs: Blobs,
+    uploads: files::Uploads,
     /// Bounds the requests for links in mails.
     link_places: Arc<Semaphore>,
     /// The places for titles in the making.
@@ -95,7 +100,7 @@ impl App {
     /// Puts the parts together. The database is open and migrated.
     ///
     /// # Errors
-    /// When the password hash or the mail server's client refuses its settings.
+    /// When the password hash, the mail server's client or the bucket's refuses its settings.
     #[allow(clippy::disallowed_methods, reason = "uptime is measured from here")]
     pub fn new(settings: Settings, db: Db, clock: Clock, providers: Providers) -> Result<Self, AppError> {
         Ok(Self {
@@ -106,6 +111,8 @@ impl App {
                 open_doors: OpenDoors::default(),
                 turns: LiveTurns::new(settings.chat.max_running_turns),
                 mailer: Mailer::from_settings(&settings.mail).map_err(|error| AppError::Internal(error.to_string()))?,
+                blobs: Blobs::from_settings(&settings)?,
+                uploads: files::Uploads::default(),
                 link_places: Arc::new(Semaphore::new(LINKS_AT_ONCE)),
                 titles: Arc::new(Semaphore::new(chat::TITLES_AT_ONCE)),
                 tasks: TaskTracker::new(),

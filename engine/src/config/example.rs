@@ -74,7 +74,10 @@ fn toml_row(setting: &Setting) -> String {
     let quoted = toml::Value::String(setting.default.to_owned());
     let value = match setting.default {
         "" if setting.kind.is_list() => "[]".to_owned(),
-        _ if setting.kind.is_list() => format!("[{quoted}]"),
+        list if setting.kind.is_list() => {
+            let items: Vec<String> = list.split(',').map(|item| toml::Value::from(item).to_string()).collect();
+            format!("[{}]", items.join(", "))
+        }
         bare if setting.kind.is_bare_in_toml() => bare.to_owned(),
         _ => quoted.to_string(),
     };

@@ -11,6 +11,7 @@ mod errors;
 mod example;
 mod fields;
 mod file;
+mod files;
 mod limits;
 mod mail;
 mod providers;
@@ -42,6 +43,7 @@ pub use database_url::DatabaseUrl;
 pub use errors::ConfigErrors;
 pub use example::{env_example, toml_example};
 pub use fields::{ApiKey, Name, Seconds, WebUrl};
+pub use files::{FileSettings, S3Settings};
 pub use limits::LimitSettings;
 pub use mail::MailSettings;
 pub use providers::{GeminiSettings, GroqSettings, OpenAiSettings, OpenRouterSettings, ProviderSettings};
@@ -73,6 +75,8 @@ pub struct Settings {
     pub providers: ProviderSettings,
     /// How answers are asked for.
     pub chat: ChatSettings,
+    /// Where attached files are kept.
+    pub files: FileSettings,
     /// How often one may call.
     pub limits: LimitSettings,
     /// How mail leaves.
@@ -153,6 +157,7 @@ impl Settings {
         let server = ServerSettings::read(&mut reader);
         let settings = Self {
             database: DatabaseSettings::read(&mut reader, &server.data_dir),
+            files: FileSettings::read(&mut reader, &server.data_dir),
             server,
             security: SecuritySettings::read(&mut reader, sources.generated_secret.as_ref()),
             providers: ProviderSettings::read(&mut reader),

@@ -69,6 +69,10 @@ id!(
     ConversationId, "conversation_id"
 );
 id!(
+    /// A file: random, as a conversation's.
+    FileId, "file_id"
+);
+id!(
     /// A message: counts up.
     MessageId, "message_id"
 );
@@ -82,6 +86,13 @@ id!(
 );
 
 impl ConversationId {
+    /// Draws an id; the caller draws again on the rare conflict.
+    pub fn random(rng: &mut impl Rng) -> Self {
+        Self(rng.random_range(RANDOM_FLOOR..ID_LIMIT))
+    }
+}
+
+impl FileId {
     /// Draws an id; the caller draws again on the rare conflict.
     pub fn random(rng: &mut impl Rng) -> Self {
         Self(rng.random_range(RANDOM_FLOOR..ID_LIMIT))

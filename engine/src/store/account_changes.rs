@@ -1,6 +1,7 @@
 //! What admins and the command line do to accounts: list, change, delete; and what open connections are checked against.
 
 use super::accounts::{read_account, select_account};
+use super::files::note_leftovers_of_owner;
 use super::{Db, Param, StoreError, Tx, tx::params};
 use crate::domain::{Account, AccountId, AccountRole, Timestamp};
 
@@ -125,17 +126,18 @@ impl Db {
         .await
     }
 
-    /// Deletes an account with everything that it owns; what it used stays in the ledger.
+    /// Deletes an account with everything that it owns; what it used stays in the ledger. Its files' contents are noted as leftovers.
     ///
     /// # Errors
     /// What the database says.
-    pub async fn delete_account(&self, id: AccountId) -> Result<Updated, StoreError> {
+    pub async fn delete_account(&self, id: AccountId, now: Timestamp) -> Result<Updated, StoreError> {
         self.write(move |tx| {
             Box::pin(async move {
                 let Some(before) = account(tx, id).await? else { return Ok(Updated::Missing) };
                 if is_last_admin(tx, &before).await? {
                     return Ok(Updated::LastAdmin);
                 }
+                note_leftovers_of_owner(tx, id, now).await?;
                 tx.execute("DELETE FROM accounts WHERE id = ?", params![id.get()]).await?;
                 Ok(Updated::Done(before))
             })

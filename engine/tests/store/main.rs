@@ -8,6 +8,7 @@
 mod accounts;
 mod context;
 mod conversations;
+mod files;
 mod kit;
 mod migrations;
 mod refresh_tokens;

@@ -18,6 +18,7 @@ pub mod request_log;
 pub mod security_headers;
 pub mod socket;
 pub mod sse;
+pub mod upload;
 pub mod websocket;
 
 pub use context::Context;

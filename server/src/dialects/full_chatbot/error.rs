@@ -30,6 +30,7 @@ fn tell(error: &AppError) -> (StatusCode, String) {
         AppError::NotFound(_) => StatusCode::NOT_FOUND,
         AppError::Invalid(_) => StatusCode::BAD_REQUEST,
         AppError::Conflict(_) => StatusCode::CONFLICT,
+        AppError::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
         AppError::KeyReused => {
             return (StatusCode::UNPROCESSABLE_ENTITY, "this message_id was used for another message".to_owned());
         }

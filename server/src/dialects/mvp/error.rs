@@ -30,6 +30,7 @@ fn tell(error: &AppError) -> (StatusCode, String) {
         AppError::NotFound(_) => StatusCode::NOT_FOUND,
         AppError::Invalid(_) => StatusCode::BAD_REQUEST,
         AppError::Conflict(_) => StatusCode::CONFLICT,
+        AppError::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
         AppError::KeyReused => StatusCode::UNPROCESSABLE_ENTITY,
         AppError::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
         AppError::ProviderDown { .. } | AppError::Overloaded | AppError::ShuttingDown => {

@@ -9,6 +9,7 @@ mod consents;
 mod conversations;
 mod cookie;
 mod error;
+mod files;
 mod mail_links;
 mod messages;
 mod send;
@@ -21,7 +22,7 @@ mod users;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::kit::{Context, extract};
+use crate::kit::{Context, extract, upload};
 pub use error::{Error, Problem, problem};
 
 type Caller = extract::Caller<Error>;
@@ -31,6 +32,7 @@ type FormOrJson<T> = extract::FormOrJson<T, Error>;
 type Query<T> = extract::Query<T, Error>;
 type PathText = extract::PathText<Error>;
 type PathTexts = extract::PathTexts<Error>;
+type Upload = upload::Upload<Error>;
 
 /// Its routes.
 pub fn router() -> OpenApiRouter<Context> {
@@ -55,6 +57,9 @@ pub fn router() -> OpenApiRouter<Context> {
         .routes(routes!(usage::read))
         .routes(routes!(api_keys::list, api_keys::create))
         .routes(routes!(api_keys::delete))
+        .routes(routes!(files::list_files, files::upload_file))
+        .routes(routes!(files::read_file, files::delete_file))
+        .routes(routes!(files::read_content))
         .routes(routes!(send::send_message))
         .routes(routes!(send::stream_message))
         .routes(routes!(socket::open))

@@ -1,6 +1,8 @@
 //! What the tests here share beyond a running server.
 
+pub mod form;
 pub mod gated;
+pub mod python;
 pub mod rows;
 pub mod signing;
 pub mod socket;

@@ -6,6 +6,8 @@ mod auth;
 mod branches;
 mod conversations;
 mod cookie;
+mod files;
+mod files_in_a_bucket;
 mod mail_links;
 mod refresh;
 mod resume;

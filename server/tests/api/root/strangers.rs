@@ -6,6 +6,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use crate::kit::form::uploaded;
 use crate::kit::{Answer, send};
 use crate::support::{PASSWORD, Setup, TestServer};
 
@@ -68,6 +69,7 @@ struct World {
     conversation: String,
     message: String,
     share: String,
+    file: String,
 }
 
 impl World {
@@ -79,7 +81,9 @@ impl World {
         let text = |name: &str| answer[name].as_str().unwrap().to_owned();
         let path = format!("/api/v1/conversations/{}/shares", text("session_id"));
         let share = send(server.post(&path, &json!({})).bearer_auth(&owner.token)).await.expect(201);
+        let file = uploaded(&server, &owner.token, "a.txt", b"text").await;
         Self {
+            file: file["id"].as_str().unwrap().to_owned(),
             conversation: text("session_id"),
             message: text("message_id"),
             share: share["id"].as_str().unwrap().to_owned(),
@@ -97,6 +101,7 @@ impl World {
         let mut path = operation.path.replace("{message_id}", &known(&self.message));
         path = path.replace("{conversation_id}", &known(&self.conversation));
         path = path.replace("{share_id}", &known(&self.share));
+        path = path.replace("{file_id}", &known(&self.file));
         path = path.replace("{user_id}", &caller.map_or_else(|| "anna".to_owned(), |caller| caller.id.to_string()));
         let of_path = match () {
             () if path.contains("/admin/users/") => known(&self.user.id.to_string()),
