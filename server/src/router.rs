@@ -23,7 +23,9 @@ use crate::{openapi, root};
 
 /// The API's description.
 pub fn description() -> OpenApi {
-    routes().into_openapi()
+    let mut description = routes().into_openapi();
+    openapi::complete(&mut description);
+    description
 }
 
 fn routes() -> OpenApiRouter<Context> {
@@ -38,7 +40,8 @@ fn routes() -> OpenApiRouter<Context> {
 
 /// The whole server.
 pub fn router(context: Context) -> Router {
-    let (router, description) = routes().split_for_parts();
+    let (router, mut description) = routes().split_for_parts();
+    openapi::complete(&mut description);
     let settings = context.app.settings().server.clone();
     let gate = Gate::new(context.app.clone(), &serde_json::to_value(&description).unwrap_or_default());
     let description: &'static str = Box::leak(serde_json::to_string(&description).unwrap_or_default().into_boxed_str());

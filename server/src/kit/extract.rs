@@ -55,7 +55,7 @@ pub struct OptionalJson<T, E> {
 }
 
 impl<T, E> OptionalJson<T, E> {
-    /// What the body says; the default without one.
+    /// What the body says; the default without one, or when it is null.
     pub fn into_inner(self) -> T {
         self.value
     }
@@ -69,11 +69,11 @@ where
 {
     type Rejection = E;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, E> {
+    async fn from_request(request: Request, _: &S) -> Result<Self, E> {
         let value = if request.body().is_end_stream() {
             T::default()
         } else {
-            JsonBody::<T, E>::from_request(request, state).await?.value
+            json::read_optional_json(request).await.map_err(|bad| E::from(bad.into()))?
         };
         Ok(Self { value, dialect: PhantomData })
     }

@@ -6,6 +6,8 @@ use http::StatusCode;
 use parlor_engine::app::AppError;
 use serde::Serialize;
 use utoipa::ToSchema;
+use utoipa::openapi::schema::{OneOfBuilder, Schema, Type};
+use utoipa::openapi::{Array, Object, Ref};
 
 use super::json::FieldError;
 use super::refusal::{Refusal, with_headers};
@@ -21,7 +23,18 @@ pub struct ErrorBody {
 #[derive(Serialize, ToSchema)]
 pub struct ValidationErrorBody {
     /// Everything that is wrong.
+    #[schema(schema_with = faults_or_sentence)]
     pub detail: Vec<FieldError>,
+}
+
+/// A key that stands for another request is told in a sentence, with the same status.
+fn faults_or_sentence() -> Schema {
+    let faults = Array::new(Ref::from_schema_name("FieldError"));
+    let sentence = Object::with_type(Type::String);
+    let either = OneOfBuilder::new().item(faults).item(sentence).description(Some(
+        "Everything that is wrong; a sentence where an `Idempotency-Key` or `message_id` was used for another request.",
+    ));
+    Schema::OneOf(either.build())
 }
 
 /// A refusal that comes from no handler.

@@ -43,6 +43,12 @@ impl<'de> Deserialize<'de> for AnyId {
                 Ok(AnyId(value.to_string()))
             }
 
+            fn visit_f64<E: Error>(self, value: f64) -> Result<AnyId, E> {
+                let id = super::numbers::whole_of(value)
+                    .ok_or_else(|| E::custom("expected an integer or a string of digits"))?;
+                Ok(AnyId(id.to_string()))
+            }
+
             fn visit_str<E: Error>(self, value: &str) -> Result<AnyId, E> {
                 if value.len() > 64 {
                     return Err(E::invalid_length(value.len(), &self));
@@ -83,6 +89,7 @@ mod tests {
     fn both_spellings_name_the_same_thing() {
         let read = |text: &str| serde_json::from_str::<AnyId>(text).unwrap().parse::<ConversationId>();
         assert_eq!(read("1234567890123456"), read("\"1234567890123456\""));
+        assert_eq!(read("1234567890123456"), read("1234567890123456.0"));
         assert_eq!(read("\"\""), None);
         assert_eq!(read("-1"), None);
         assert_eq!(read("18446744073709551615"), None);

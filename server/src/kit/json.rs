@@ -13,8 +13,10 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::sync::Semaphore;
 use utoipa::ToSchema;
-use utoipa::openapi::schema::{Schema, SchemaType, Type};
-use utoipa::openapi::{Object, RefOr};
+use utoipa::openapi::schema::{OneOfBuilder, Schema, SchemaType, Type};
+use utoipa::openapi::{Array, Object, RefOr};
+
+use super::numbers::whole_of;
 
 /// How long a body may take to arrive.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -45,13 +47,18 @@ impl BodyLimit {
 /// One thing wrong with a request, as FastAPI tells it.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct FieldError {
-    /// Where: `body` or `query` or `path`, then the field's name.
-    #[schema(value_type = Vec<String>)]
+    /// Where: `body` or `query` or `path`, then the field's name; of a body that is no JSON, the column.
+    #[schema(schema_with = places)]
     pub loc: Vec<Value>,
     /// What, in a sentence.
     pub msg: String,
     /// What, in a word.
     pub r#type: Cow<'static, str>,
+}
+
+fn places() -> Array {
+    let place = OneOfBuilder::new().item(Object::with_type(Type::String)).item(Object::with_type(Type::Integer));
+    Array::new(Schema::OneOf(place.build()))
 }
 
 impl FieldError {
@@ -133,6 +140,15 @@ pub async fn read_json<T: DeserializeOwned + ToSchema>(request: Request) -> Resu
     decode(&read_json_bytes(request).await?).map_err(BadBody::Malformed)
 }
 
+/// [`read_json`], where null stands for nothing.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub async fn read_optional_json<T: DeserializeOwned + ToSchema + Default>(request: Request) -> Result<T, BadBody> {
+    let bytes = read_json_bytes(request).await?;
+    if bytes.trim_ascii() == b"null" { Ok(T::default()) } else { decode(&bytes).map_err(BadBody::Malformed) }
+}
+
 async fn read_json_bytes(request: Request) -> Result<Bytes, BadBody> {
     let kind =
         content_type(&request).map(|kind| kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase());
@@ -201,6 +217,8 @@ pub fn decode<T: DeserializeOwned + ToSchema>(bytes: &[u8]) -> Result<T, Vec<Fie
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let decoded = serde_path_to_error::deserialize::<_, T>(&mut reader);
     let error = match decoded {
+        // Serde takes a list for a struct, field by field.
+        Ok(_) if bytes.trim_ascii_start().first() != Some(&b'{') => return Err(vec![no_object()]),
         Ok(value) => match reader.end() {
             Ok(()) => return Ok(value),
             Err(error) => return Err(vec![invalid_json(&error)]),
@@ -213,8 +231,7 @@ pub fn decode<T: DeserializeOwned + ToSchema>(bytes: &[u8]) -> Result<T, Vec<Fie
         Err(error) => return Err(vec![invalid_json(&error)]),
     };
     let Value::Object(fields) = &value else {
-        let msg = "Input should be a valid dictionary or object to extract fields from";
-        return Err(vec![FieldError::body("model_attributes_type", msg)]);
+        return Err(vec![no_object()]);
     };
     let mut faults = Vec::new();
     if let RefOr::T(Schema::Object(schema)) = T::schema() {
@@ -260,7 +277,7 @@ fn mismatch(expected: &SchemaType, value: &Value) -> Option<(&'static str, &'sta
     };
     let fits = types.iter().any(|kind| match kind {
         Type::String => value.is_string(),
-        Type::Integer => value.is_i64() || value.is_u64(),
+        Type::Integer => value.is_i64() || value.is_u64() || value.as_f64().is_some_and(|n| whole_of(n).is_some()),
         Type::Number => value.is_number(),
         Type::Boolean => value.is_boolean(),
         Type::Array => value.is_array(),
@@ -279,6 +296,11 @@ fn mismatch(expected: &SchemaType, value: &Value) -> Option<(&'static str, &'sta
         Type::Object => ("dict_type", "Input should be a valid dictionary"),
         Type::Null => return None,
     })
+}
+
+fn no_object() -> FieldError {
+    let msg = "Input should be a valid dictionary or object to extract fields from";
+    FieldError::body("model_attributes_type", msg)
 }
 
 fn invalid_json(error: &serde_json::Error) -> FieldError {
@@ -336,6 +358,7 @@ mod tests {
         assert_eq!(faults("{\"message\": \"a")[0].1, "json_invalid");
         assert_eq!(faults("{\"message\": \"a\", \"count\": 1} x")[0].1, "json_invalid");
         assert_eq!(faults("[1]")[0].1, "model_attributes_type");
+        assert_eq!(faults(" [\"a\", 1, null, null]")[0].1, "model_attributes_type");
         assert_eq!(faults(&"[".repeat(10_000))[0].1, "json_invalid");
         assert_eq!(decode::<Message>(b"{\"message\": \"\xff\"}").unwrap_err()[0].r#type, "json_invalid");
     }

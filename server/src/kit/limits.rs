@@ -16,9 +16,9 @@ use serde_json::Value;
 use super::address::{Peer, client_address};
 
 /// The paths that monitors and browsers ask for, which are never limited.
-const FREE: [&str; 2] = ["/", "/health"];
+pub const FREE: [&str; 2] = ["/", "/health"];
 /// Where an operation says who may call it.
-const RIGHT: &str = "x-parlor-right";
+pub const RIGHT: &str = "x-parlor-right";
 
 /// Who may call an operation, as far as counting cares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

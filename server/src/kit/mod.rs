@@ -13,6 +13,7 @@ pub mod json;
 pub mod limits;
 pub mod listener;
 pub mod metrics;
+pub mod numbers;
 pub mod refusal;
 pub mod request_log;
 pub mod security_headers;

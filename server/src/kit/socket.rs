@@ -11,7 +11,7 @@ use parlor_engine::app::{AppError, Caller, Requester};
 use parlor_engine::domain::{IdempotencyKey, Invalid};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use super::events::ErrorEvent;
 use super::refusal::Refusal;
@@ -19,8 +19,7 @@ use super::websocket::{self, Incoming};
 use super::{Context, bearer, json};
 
 /// How a browser, which cannot set headers here, may pass its token.
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
+#[derive(Deserialize)]
 pub struct SocketQuery {
     /// An access token.
     token: Option<String>,

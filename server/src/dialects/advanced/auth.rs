@@ -18,10 +18,10 @@ use crate::kit::fastapi::{ErrorBody, ValidationErrorBody};
 #[schema(as = advanced::RegisterRequest)]
 pub struct RegisterRequest {
     /// A valid address.
-    #[schema(example = "user@example.com")]
+    #[schema(format = "email", example = "user@example.com")]
     email: String,
     /// 8 to 128 characters.
-    #[schema(example = "SuperSecret123!")]
+    #[schema(format = "password", example = "SuperSecret123!")]
     password: String,
 }
 
@@ -59,7 +59,7 @@ pub async fn register(State(context): State<Context>, body: Json<RegisterRequest
 pub struct LoginRequest {
     /// The account's address.
     #[serde(alias = "email")]
-    #[schema(example = "user@example.com")]
+    #[schema(format = "email", example = "user@example.com")]
     username: String,
     /// Its password.
     #[schema(example = "SuperSecret123!")]

@@ -22,11 +22,12 @@ use crate::kit::{Context, headers, sse};
 #[schema(as = advanced::ChatRequest)]
 pub struct ChatRequest {
     /// What the person says.
-    #[schema(example = "Hello, how are you?")]
+    #[schema(format = "message", example = "Hello, how are you?")]
     message: String,
     /// The conversation to continue; without one, a new one begins.
     session_id: Option<AnyId>,
     /// A model that the server offers; without one, its own choice.
+    #[schema(format = "model")]
     model: Option<String>,
 }
 
@@ -77,13 +78,12 @@ pub struct ChatResponse {
 }
 
 /// Sends a message and answers when the answer is whole and stored.
-#[utoipa::path(post, path = "/api/chat", tag = "advanced", extensions(("x-parlor-right" = json!("user"))), security(("bearer" = [])),
+#[utoipa::path(post, path = "/api/chat", tag = "advanced", extensions(("x-parlor-right" = json!("user"))),
     params(("Idempotency-Key" = Option<String>, Header, description = "The same key sends the message once")),
     request_body = ChatRequest,
     responses(
         (status = 200, description = "The answer", body = ChatResponse),
         (status = 400, description = "The message is empty or too long", body = ErrorBody),
-        (status = 401, description = "No valid token", body = ErrorBody),
         (status = 404, description = "The caller has no such conversation", body = ErrorBody),
         (status = 413, description = "The body is too long", body = ErrorBody),
         (status = 422, description = "The body does not parse, or the key was used for another one", body = ValidationErrorBody),
@@ -117,7 +117,7 @@ pub async fn send_message(
 ///
 /// Events: `start`, `chunk`, `done`, `error`, numbered from 1. Leaving does not stop the answer. To read the rest after a broken connection,
 /// send the same request again with the same `Idempotency-Key` and the number of the last event in `Last-Event-ID`.
-#[utoipa::path(post, path = "/api/chat/stream", tag = "advanced", extensions(("x-parlor-right" = json!("user"))), security(("bearer" = [])),
+#[utoipa::path(post, path = "/api/chat/stream", tag = "advanced", extensions(("x-parlor-right" = json!("user"))),
     params(
         ("Idempotency-Key" = Option<String>, Header, description = "The same key attaches to the message's running or finished stream"),
         ("Last-Event-ID" = Option<u64>, Header, description = "Stream only what comes after this event"),
@@ -128,7 +128,6 @@ pub async fn send_message(
             (StartEvent = "text/event-stream"), (ChunkEvent = "text/event-stream; event=chunk"),
             (DoneEvent = "text/event-stream; event=done"), (ErrorEvent = "text/event-stream; event=error"))),
         (status = 400, description = "The message is empty or too long", body = ErrorBody),
-        (status = 401, description = "No valid token", body = ErrorBody),
         (status = 404, description = "The caller has no such conversation", body = ErrorBody),
         (status = 413, description = "The body is too long", body = ErrorBody),
         (status = 422, description = "The body does not parse, or the key was used for another one", body = ValidationErrorBody),

@@ -18,7 +18,7 @@ const PER_PAGE_MAX: u32 = 100;
 pub struct HistoryQuery {
     /// From 1.
     #[serde(default = "first_page")]
-    #[param(default = 1, minimum = 1)]
+    #[param(default = 1, minimum = 1, maximum = 4294967295i64, value_type = i64)]
     page: u32,
     /// 1 to 100.
     #[serde(default = "usual_page")]
@@ -61,10 +61,9 @@ pub struct HistoryResponse {
 }
 
 /// The caller's conversations, newest first.
-#[utoipa::path(get, path = "/api/history", tag = "advanced", extensions(("x-parlor-right" = json!("user"))), security(("bearer" = [])), params(HistoryQuery), responses(
+#[utoipa::path(get, path = "/api/history", tag = "advanced", extensions(("x-parlor-right" = json!("user"))), params(HistoryQuery), responses(
     (status = 200, description = "One page", body = HistoryResponse),
     (status = 400, description = "No such page size", body = ErrorBody),
-    (status = 401, description = "No valid token", body = ErrorBody),
     (status = 422, description = "A parameter is no number", body = ValidationErrorBody),
 ))]
 pub async fn list_conversations(

@@ -11,7 +11,7 @@ use crate::kit::Context;
 use crate::kit::socket::{Opening, SocketQuery};
 
 /// Opens a WebSocket. Send `{"message": …, "session_id": …}`; the events of the answer come back as text frames with `type` and `seq`.
-#[utoipa::path(get, path = "/api/chat/ws", tag = "advanced", extensions(("x-parlor-right" = json!("user"))), security(("bearer" = []), ()), params(SocketQuery), responses(
+#[utoipa::path(get, path = "/api/chat/ws", tag = "advanced", extensions(("x-parlor-right" = json!("user"))), responses(
     (status = 101, description = "A WebSocket"),
     (status = 400, description = "No WebSocket's opening request", body = crate::kit::fastapi::ErrorBody),
     (status = 401, description = "No valid token in the header, the protocol list or the query", body = crate::kit::fastapi::ErrorBody),

@@ -4,7 +4,6 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{Caller, Error};
-use crate::kit::fastapi::ErrorBody;
 
 /// The caller's account.
 #[derive(Serialize, ToSchema)]
@@ -19,9 +18,8 @@ pub struct UserResponse {
 }
 
 /// The caller's account.
-#[utoipa::path(get, path = "/api/users/me", tag = "advanced", extensions(("x-parlor-right" = json!("user"))), security(("bearer" = [])), responses(
+#[utoipa::path(get, path = "/api/users/me", tag = "advanced", extensions(("x-parlor-right" = json!("user"))), responses(
     (status = 200, description = "The account", body = UserResponse),
-    (status = 401, description = "No valid token", body = ErrorBody),
 ))]
 pub async fn me(caller: Caller) -> Result<axum::Json<UserResponse>, Error> {
     let caller = caller.into_inner();

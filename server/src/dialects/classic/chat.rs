@@ -24,11 +24,11 @@ const DEFAULT_USER: &str = "default_user";
 #[schema(as = classic::ChatRequest)]
 pub struct ChatRequest {
     /// What the person says.
-    #[schema(example = "Hello!")]
+    #[schema(format = "message", example = "Hello!")]
     message: String,
     /// The conversation to continue; without one, a new one begins.
     conversation_id: Option<AnyId>,
-    /// Who says it, where guests are allowed; `default_user` when absent.
+    /// Who says it, where guests are allowed: 1 to 255 printable characters; `default_user` when absent.
     user_id: Option<String>,
 }
 
@@ -43,7 +43,7 @@ pub struct ChatResponse {
 }
 
 /// Sends a message and answers when the answer is whole and stored.
-#[utoipa::path(post, path = "/chat", tag = "classic", extensions(("x-parlor-right" = json!("guest-or-token"))), security((), ("bearer" = [])),
+#[utoipa::path(post, path = "/chat", tag = "classic", extensions(("x-parlor-right" = json!("guest-or-token"))),
     params(("Idempotency-Key" = Option<String>, Header, description = "The same key sends the message once")),
     request_body = ChatRequest,
     responses(

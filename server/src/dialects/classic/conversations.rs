@@ -23,7 +23,7 @@ const LIST_MAX: u32 = 1000;
 #[derive(Deserialize, ToSchema)]
 #[schema(as = classic::ConversationCreate)]
 pub struct ConversationCreate {
-    /// The user, where guests are allowed.
+    /// The user, where guests are allowed: 1 to 255 printable characters.
     #[schema(example = "user-1")]
     user_id: String,
 }
@@ -97,7 +97,7 @@ pub struct Done {
 }
 
 /// Begins an empty conversation.
-#[utoipa::path(post, path = "/conversations", tag = "classic", extensions(("x-parlor-right" = json!("guest-or-token"))), security((), ("bearer" = [])), request_body = ConversationCreate, responses(
+#[utoipa::path(post, path = "/conversations", tag = "classic", extensions(("x-parlor-right" = json!("guest-or-token"))), request_body = ConversationCreate, responses(
     (status = 200, description = "Begun", body = ConversationResponse),
     (status = 400, description = "The user's name is empty or too long", body = ErrorBody),
     (status = 401, description = "Guests are not allowed here, and there is no valid token", body = ErrorBody),
@@ -114,7 +114,7 @@ pub async fn create_conversation(
 }
 
 /// A conversation's messages, oldest first.
-#[utoipa::path(get, path = "/conversations/{conversation_id}/messages", tag = "classic", extensions(("x-parlor-right" = json!("guest-or-token"))), security((), ("bearer" = [])),
+#[utoipa::path(get, path = "/conversations/{conversation_id}/messages", tag = "classic", extensions(("x-parlor-right" = json!("guest-or-token"))),
     params(("conversation_id" = i64, Path, description = "The conversation's id")),
     responses(
         (status = 200, description = "The messages", body = [MessageResponse]),
@@ -132,7 +132,7 @@ pub async fn list_messages(
 }
 
 /// A user's conversations, newest first. With a token they are the token's, whatever the path says.
-#[utoipa::path(get, path = "/conversations/user/{user_id}", tag = "classic", extensions(("x-parlor-right" = json!("guest-or-token"))), security((), ("bearer" = [])),
+#[utoipa::path(get, path = "/conversations/user/{user_id}", tag = "classic", extensions(("x-parlor-right" = json!("guest-or-token"))),
     params(("user_id" = String, Path, description = "The user, where guests are allowed")),
     responses(
         (status = 200, description = "The conversations", body = [ConversationListItem]),
@@ -161,7 +161,7 @@ pub async fn list_conversations(
 }
 
 /// A conversation with its messages.
-#[utoipa::path(get, path = "/conversations/{conversation_id}/full", tag = "classic", extensions(("x-parlor-right" = json!("guest-or-token"))), security((), ("bearer" = [])),
+#[utoipa::path(get, path = "/conversations/{conversation_id}/full", tag = "classic", extensions(("x-parlor-right" = json!("guest-or-token"))),
     params(("conversation_id" = i64, Path, description = "The conversation's id")),
     responses(
         (status = 200, description = "The conversation", body = ConversationFull),
@@ -185,7 +185,7 @@ pub async fn read_conversation(
 }
 
 /// Deletes a conversation and all its messages.
-#[utoipa::path(delete, path = "/conversations/{conversation_id}", tag = "classic", extensions(("x-parlor-right" = json!("guest-or-token"))), security((), ("bearer" = [])),
+#[utoipa::path(delete, path = "/conversations/{conversation_id}", tag = "classic", extensions(("x-parlor-right" = json!("guest-or-token"))),
     params(("conversation_id" = i64, Path, description = "The conversation's id")),
     responses(
         (status = 200, description = "Deleted", body = Done),

@@ -14,6 +14,7 @@ use crate::kit::extract::Credentials;
 use crate::kit::fastapi::{ErrorBody, ValidationErrorBody};
 use crate::kit::guest::Guest;
 use crate::kit::ids::AnyId;
+use crate::kit::numbers::whole;
 use crate::kit::{Context, websocket};
 
 /// The answer when no provider gives one: its document answers 200 all the same.
@@ -24,16 +25,17 @@ const FALLBACK: &str = "I'm sorry, I'm having trouble responding right now. Plea
 #[schema(as = full_chatbot::ChatMessageRequest)]
 pub struct ChatMessageRequest {
     /// What the person says.
-    #[schema(example = "Hello!")]
+    #[schema(format = "message", example = "Hello!")]
     message: String,
     /// Who says it, where guests are allowed.
+    #[serde(deserialize_with = "whole")]
     #[schema(example = 1)]
     user_id: i64,
     /// The client's name for the message, 1 to 255 printable ASCII characters: the same one sends the message once.
-    #[schema(example = "test-msg-001")]
+    #[schema(format = "key", example = "test-msg-001")]
     message_id: String,
     /// The message's number in the conversation, as the client counts. Parlor counts for itself.
-    #[serde(rename = "message_count")]
+    #[serde(rename = "message_count", deserialize_with = "whole")]
     #[schema(example = 1)]
     _message_count: i64,
     /// The conversation to continue; without one, or when it is empty, a new one begins.
@@ -51,7 +53,7 @@ pub struct ChatMessageResponse {
 }
 
 /// Sends a message and answers when the answer is whole and stored.
-#[utoipa::path(post, path = "/chat-message", tag = "full_chatbot", extensions(("x-parlor-right" = json!("guest-or-token"))), security((), ("bearer" = [])),
+#[utoipa::path(post, path = "/chat-message", tag = "full_chatbot", extensions(("x-parlor-right" = json!("guest-or-token"))),
     request_body = ChatMessageRequest,
     responses(
         (status = 200, description = "The answer; an apology when no provider gave one", body = ChatMessageResponse),
@@ -131,7 +133,7 @@ pub struct HistoryResponse {
 }
 
 /// What was said in a conversation, oldest first.
-#[utoipa::path(get, path = "/get-conversation-history/{conversation_id}", tag = "full_chatbot", extensions(("x-parlor-right" = json!("guest-or-token"))), security((), ("bearer" = [])),
+#[utoipa::path(get, path = "/get-conversation-history/{conversation_id}", tag = "full_chatbot", extensions(("x-parlor-right" = json!("guest-or-token"))),
     params(("conversation_id" = String, Path, description = "The conversation's id")),
     responses(
         (status = 200, description = "The conversation", body = HistoryResponse),

@@ -17,13 +17,13 @@ use crate::kit::fastapi::{ErrorBody, ValidationErrorBody};
 #[schema(as = mvp::UserCreate)]
 pub struct UserCreate {
     /// 1 to 64 letters, digits, `.`, `_` or `-`.
-    #[schema(example = "testuser")]
+    #[schema(format = "username", example = "testuser")]
     username: String,
     /// 8 to 128 characters.
-    #[schema(example = "securepassword123")]
+    #[schema(format = "password", example = "securepassword123")]
     password: String,
     /// A valid address; none when it is empty.
-    #[schema(example = "user@example.com")]
+    #[schema(format = "email", example = "user@example.com")]
     email: Option<String>,
 }
 

@@ -21,13 +21,14 @@ use crate::kit::{Context, headers};
 #[schema(as = mvp::SendRequest)]
 pub struct SendRequest {
     /// What the person says.
-    #[schema(example = "Hello!")]
+    #[schema(format = "message", example = "Hello!")]
     message: Option<String>,
     /// The same, under the name that it has in a history; `message` wins.
     content: Option<String>,
     /// The conversation to continue; without one, a new one begins.
     conversation_id: Option<AnyId>,
     /// Up to 10 `http` or `https` URLs that go with it.
+    #[schema(format = "web-address", max_items = 10)]
     attachments: Option<Vec<String>>,
 }
 
@@ -89,13 +90,12 @@ pub struct SendResponse {
 }
 
 /// Sends a message and answers when the answer is whole and stored.
-#[utoipa::path(post, path = "/chat/send", tag = "mvp", extensions(("x-parlor-right" = json!("user"))), security(("bearer" = [])),
+#[utoipa::path(post, path = "/chat/send", tag = "mvp", extensions(("x-parlor-right" = json!("user"))),
     params(("Idempotency-Key" = Option<String>, Header, description = "The same key sends the message once")),
     request_body = SendRequest,
     responses(
         (status = 200, description = "The answer", body = SendResponse),
         (status = 400, description = "The message is empty or too long, or an attachment is no URL", body = ErrorBody),
-        (status = 401, description = "No valid token", body = ErrorBody),
         (status = 404, description = "The caller has no such conversation", body = ErrorBody),
         (status = 413, description = "The body is too long", body = ErrorBody),
         (status = 422, description = "The body does not parse, or the key was used for another one", body = ValidationErrorBody),
@@ -152,11 +152,10 @@ pub struct HistoryResponse {
 }
 
 /// What was said in a conversation, oldest first.
-#[utoipa::path(get, path = "/chat/history/{conversation_id}", tag = "mvp", extensions(("x-parlor-right" = json!("owner"))), security(("bearer" = [])),
+#[utoipa::path(get, path = "/chat/history/{conversation_id}", tag = "mvp", extensions(("x-parlor-right" = json!("owner"))),
     params(("conversation_id" = String, Path, description = "The conversation's id")),
     responses(
         (status = 200, description = "The conversation", body = HistoryResponse),
-        (status = 401, description = "No valid token", body = ErrorBody),
         (status = 404, description = "The caller has no such conversation", body = ErrorBody),
         (status = 422, description = "The path is no text", body = ValidationErrorBody),
     ))]

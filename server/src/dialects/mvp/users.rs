@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 use super::{Caller, Error, Json};
 use crate::kit::Context;
 use crate::kit::fastapi::{ErrorBody, ValidationErrorBody};
+use crate::kit::numbers::optional_whole;
 
 /// The caller's account.
 #[derive(Serialize, ToSchema)]
@@ -50,9 +51,8 @@ impl From<domain::Preferences> for Preferences {
 }
 
 /// The caller's account.
-#[utoipa::path(get, path = "/users/me", tag = "mvp", extensions(("x-parlor-right" = json!("user"))), security(("bearer" = [])), responses(
+#[utoipa::path(get, path = "/users/me", tag = "mvp", extensions(("x-parlor-right" = json!("user"))), responses(
     (status = 200, description = "The account", body = UserResponse),
-    (status = 401, description = "No valid token", body = ErrorBody),
 ))]
 pub async fn me(caller: Caller) -> Result<axum::Json<UserResponse>, Error> {
     let account = caller.into_inner().account().clone();
@@ -71,29 +71,33 @@ pub async fn me(caller: Caller) -> Result<axum::Json<UserResponse>, Error> {
 pub struct PreferencesRequest {
     /// A model that the server offers.
     #[serde(default, deserialize_with = "change")]
-    #[schema(value_type = Option<String>, example = "gpt-4o-mini")]
+    #[schema(value_type = Option<String>, format = "model", example = "gpt-4o-mini")]
     model: Change<String>,
     /// 0 (steady) to 2 (varied).
     #[serde(default, deserialize_with = "change")]
-    #[schema(value_type = Option<f64>, example = 0.7)]
+    #[schema(value_type = Option<f64>, minimum = 0, maximum = 2, example = 0.7)]
     temperature: Change<f64>,
     /// The longest answer, in tokens: 1 to 32768.
-    #[serde(default, deserialize_with = "change")]
-    #[schema(value_type = Option<i64>, example = 512)]
+    #[serde(default, deserialize_with = "change_of_whole")]
+    #[schema(value_type = Option<i64>, minimum = 1, maximum = 32768, example = 512)]
     max_tokens: Change<i64>,
     /// What the model is told after the server's own prompt; at most 8000 characters.
     #[serde(default, deserialize_with = "change")]
-    #[schema(value_type = Option<String>, example = "Answer briefly.")]
+    #[schema(value_type = Option<String>, format = "prompt", example = "Answer briefly.")]
     system_prompt: Change<String>,
     /// The language to answer in, by name or tag; at most 50 characters.
     #[serde(default, deserialize_with = "change")]
-    #[schema(value_type = Option<String>, example = "en")]
+    #[schema(value_type = Option<String>, format = "language", example = "en")]
     language: Change<String>,
 }
 
 /// What is there is a change; null is one too.
 fn change<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Change<T>, D::Error> {
     Ok(Option::deserialize(deserializer)?.map_or(Change::Remove, Change::Set))
+}
+
+fn change_of_whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Change<i64>, D::Error> {
+    Ok(optional_whole(deserializer)?.map_or(Change::Remove, Change::Set))
 }
 
 impl PreferencesRequest {
@@ -120,10 +124,9 @@ async fn store(
 }
 
 /// Replaces the caller's preferences. They shape all later answers, in every dialect.
-#[utoipa::path(put, path = "/users/preferences", tag = "mvp", extensions(("x-parlor-right" = json!("user"))), security(("bearer" = [])), request_body = PreferencesRequest, responses(
+#[utoipa::path(put, path = "/users/preferences", tag = "mvp", extensions(("x-parlor-right" = json!("user"))), request_body = PreferencesRequest, responses(
     (status = 200, description = "The preferences", body = Preferences),
     (status = 400, description = "A value breaks a rule", body = ErrorBody),
-    (status = 401, description = "No valid token", body = ErrorBody),
     (status = 422, description = "The body does not parse", body = ValidationErrorBody),
 ))]
 pub async fn replace_preferences(
@@ -135,10 +138,9 @@ pub async fn replace_preferences(
 }
 
 /// Changes those of the caller's preferences that are named. They shape all later answers, in every dialect.
-#[utoipa::path(patch, path = "/users/preferences", tag = "mvp", extensions(("x-parlor-right" = json!("user"))), security(("bearer" = [])), request_body = PreferencesRequest, responses(
+#[utoipa::path(patch, path = "/users/preferences", tag = "mvp", extensions(("x-parlor-right" = json!("user"))), request_body = PreferencesRequest, responses(
     (status = 200, description = "All preferences", body = Preferences),
     (status = 400, description = "A value breaks a rule", body = ErrorBody),
-    (status = 401, description = "No valid token", body = ErrorBody),
     (status = 422, description = "The body does not parse", body = ValidationErrorBody),
 ))]
 pub async fn change_preferences(
@@ -150,10 +152,9 @@ pub async fn change_preferences(
 }
 
 /// As PATCH, for clients that cannot send one.
-#[utoipa::path(post, path = "/users/preferences", tag = "mvp", extensions(("x-parlor-right" = json!("user"))), security(("bearer" = [])), request_body = PreferencesRequest, responses(
+#[utoipa::path(post, path = "/users/preferences", tag = "mvp", extensions(("x-parlor-right" = json!("user"))), request_body = PreferencesRequest, responses(
     (status = 200, description = "All preferences", body = Preferences),
     (status = 400, description = "A value breaks a rule", body = ErrorBody),
-    (status = 401, description = "No valid token", body = ErrorBody),
     (status = 422, description = "The body does not parse", body = ValidationErrorBody),
 ))]
 pub async fn post_preferences(

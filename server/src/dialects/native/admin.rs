@@ -18,15 +18,19 @@ const PAGE: u32 = 20;
 #[into_params(parameter_in = Query)]
 pub struct ListQuery {
     /// How many, 1 to 100; 20 when absent.
+    #[param(minimum = 1, maximum = 100)]
     limit: Option<u32>,
     /// Only accounts made before the one of this id: the last one of the page before.
+    #[param(maximum = 9007199254740991i64)]
     before: Option<i64>,
     /// Only accounts whose address or name contains this.
+    #[param(max_length = 254)]
     q: Option<String>,
     /// Only accounts of this role; all but guests when absent.
-    #[param(example = "admin")]
+    #[param(format = "role", example = "admin")]
     role: Option<String>,
     /// `true` or `false`: only accounts that are active, or that are not.
+    #[param(pattern = "^(true|false)$")]
     active: Option<String>,
 }
 
@@ -72,12 +76,11 @@ pub struct AdminUserPage {
 }
 
 /// Lists accounts, newest first.
-#[utoipa::path(get, path = "/api/v1/admin/users", tag = "native", security(("bearer" = [])), params(ListQuery),
+#[utoipa::path(get, path = "/api/v1/admin/users", tag = "native", params(ListQuery),
     extensions(("x-parlor-right" = json!("admin"))),
     responses(
         (status = 200, description = "A page of them", body = AdminUserPage),
         (status = 400, description = "A value breaks a rule", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "No valid token", body = Problem, content_type = "application/problem+json"),
         (status = 403, description = "The caller is no admin", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "The query does not parse", body = Problem, content_type = "application/problem+json"),
     ))]
@@ -99,12 +102,11 @@ pub async fn list_users(
 }
 
 /// Shows an account.
-#[utoipa::path(get, path = "/api/v1/admin/users/{id}", tag = "native", security(("bearer" = [])),
+#[utoipa::path(get, path = "/api/v1/admin/users/{id}", tag = "native",
     extensions(("x-parlor-right" = json!("admin"))),
     params(("id" = i64, Path, description = "The account's id")),
     responses(
         (status = 200, description = "The account", body = AdminUser),
-        (status = 401, description = "No valid token", body = Problem, content_type = "application/problem+json"),
         (status = 403, description = "The caller is no admin", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "There is none", body = Problem, content_type = "application/problem+json"),
     ))]
@@ -123,21 +125,20 @@ pub async fn read_user(
 #[schema(as = native::AdminUserChange)]
 pub struct AdminUserChange {
     /// `user`, `editor` or `admin`.
-    #[schema(example = "editor")]
+    #[schema(format = "given-role", example = "editor")]
     role: Option<String>,
     /// Whether it may be used.
     is_active: Option<bool>,
 }
 
 /// Changes an account's role, deactivates or reactivates it. All that it held, tokens and open connections, ends at once.
-#[utoipa::path(patch, path = "/api/v1/admin/users/{id}", tag = "native", security(("bearer" = [])),
+#[utoipa::path(patch, path = "/api/v1/admin/users/{id}", tag = "native",
     extensions(("x-parlor-right" = json!("admin"))),
     params(("id" = i64, Path, description = "The account's id")),
     request_body = AdminUserChange,
     responses(
         (status = 200, description = "The account as it is now", body = AdminUser),
         (status = 400, description = "A value breaks a rule", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "No valid token", body = Problem, content_type = "application/problem+json"),
         (status = 403, description = "The caller is no admin", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "There is none", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "It is the caller's own, or the last active admin", body = Problem, content_type = "application/problem+json"),
@@ -157,12 +158,11 @@ pub async fn change_user(
 }
 
 /// Deletes an account with everything that it owns.
-#[utoipa::path(delete, path = "/api/v1/admin/users/{id}", tag = "native", security(("bearer" = [])),
+#[utoipa::path(delete, path = "/api/v1/admin/users/{id}", tag = "native",
     extensions(("x-parlor-right" = json!("admin"))),
     params(("id" = i64, Path, description = "The account's id")),
     responses(
         (status = 204, description = "Deleted"),
-        (status = 401, description = "No valid token", body = Problem, content_type = "application/problem+json"),
         (status = 403, description = "The caller is no admin", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "There is none", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "It is the caller's own, or the last active admin", body = Problem, content_type = "application/problem+json"),
@@ -195,11 +195,10 @@ pub struct AdminProviders {
 }
 
 /// Shows the providers, in the order in which they are asked.
-#[utoipa::path(get, path = "/api/v1/admin/providers", tag = "native", security(("bearer" = [])),
+#[utoipa::path(get, path = "/api/v1/admin/providers", tag = "native",
     extensions(("x-parlor-right" = json!("admin"))),
     responses(
         (status = 200, description = "The providers", body = AdminProviders),
-        (status = 401, description = "No valid token", body = Problem, content_type = "application/problem+json"),
         (status = 403, description = "The caller is no admin", body = Problem, content_type = "application/problem+json"),
     ))]
 pub async fn list_providers(

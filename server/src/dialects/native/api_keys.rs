@@ -17,14 +17,14 @@ use crate::kit::Context;
 #[schema(as = native::CreateApiKeyRequest)]
 pub struct CreateApiKeyRequest {
     /// What to call it: 1 to 100 characters.
-    #[schema(example = "My program")]
+    #[schema(format = "name", example = "My program")]
     name: String,
     /// What it may do: `read`; `chat` (send messages and change conversations); `account` (change the account, its password and its
     /// API keys; includes `read` and `chat`); `admin` (use the account's role; includes `read` and `chat`).
-    #[schema(example = json!(["read", "chat"]))]
+    #[schema(format = "scope", min_items = 1, example = json!(["read", "chat"]))]
     scopes: Vec<String>,
     /// When it stops working; without it, when it is deleted.
-    #[schema(example = "2030-01-31T12:00:00Z")]
+    #[schema(format = "date-time", example = "2030-01-31T12:00:00Z")]
     expires_at: Option<String>,
 }
 
@@ -82,10 +82,9 @@ impl From<ApiKey> for ApiKeyResponse {
 }
 
 /// Makes an API key. The answer is the only place where it can be read.
-#[utoipa::path(post, path = "/api/v1/api-keys", tag = "native", extensions(("x-parlor-right" = json!("user"))), security(("bearer" = [])), request_body = CreateApiKeyRequest, responses(
+#[utoipa::path(post, path = "/api/v1/api-keys", tag = "native", extensions(("x-parlor-right" = json!("user"))), request_body = CreateApiKeyRequest, responses(
     (status = 201, description = "Made", body = CreatedApiKeyResponse),
     (status = 400, description = "A value breaks a rule", body = Problem, content_type = "application/problem+json"),
-    (status = 401, description = "No valid token", body = Problem, content_type = "application/problem+json"),
     (status = 403, description = "The API key that calls lacks the scope", body = Problem, content_type = "application/problem+json"),
     (status = 409, description = "There are 50 already", body = Problem, content_type = "application/problem+json"),
     (status = 422, description = "The body does not parse", body = Problem, content_type = "application/problem+json"),
@@ -104,9 +103,8 @@ pub async fn create(
 }
 
 /// The caller's API keys.
-#[utoipa::path(get, path = "/api/v1/api-keys", tag = "native", extensions(("x-parlor-right" = json!("user"))), security(("bearer" = [])), responses(
+#[utoipa::path(get, path = "/api/v1/api-keys", tag = "native", extensions(("x-parlor-right" = json!("user"))), responses(
     (status = 200, description = "The keys, without the secret parts", body = ApiKeysResponse),
-    (status = 401, description = "No valid token", body = Problem, content_type = "application/problem+json"),
     (status = 403, description = "The API key that calls lacks the scope", body = Problem, content_type = "application/problem+json"),
 ))]
 pub async fn list(State(context): State<Context>, caller: Caller) -> Result<axum::Json<ApiKeysResponse>, Error> {
@@ -115,11 +113,10 @@ pub async fn list(State(context): State<Context>, caller: Caller) -> Result<axum
 }
 
 /// Deletes an API key of the caller's. It stops working at once.
-#[utoipa::path(delete, path = "/api/v1/api-keys/{id}", tag = "native", extensions(("x-parlor-right" = json!("user"))), security(("bearer" = [])),
+#[utoipa::path(delete, path = "/api/v1/api-keys/{id}", tag = "native", extensions(("x-parlor-right" = json!("user"))),
     params(("id" = String, Path, description = "The key's id")),
     responses(
         (status = 204, description = "Deleted"),
-        (status = 401, description = "No valid token", body = Problem, content_type = "application/problem+json"),
         (status = 403, description = "The API key that calls lacks the scope", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "The caller has no such key", body = Problem, content_type = "application/problem+json"),
     ))]

@@ -20,19 +20,19 @@ use crate::kit::extract::ClientAddress;
 #[schema(as = native::RegisterRequest)]
 pub struct RegisterRequest {
     /// A valid address.
-    #[schema(example = "user@example.com")]
+    #[schema(format = "email", example = "user@example.com")]
     email: Option<String>,
     /// 1 to 64 letters, digits, `.`, `_` or `-`.
-    #[schema(example = "testuser")]
+    #[schema(format = "username", example = "testuser")]
     username: Option<String>,
     /// 8 to 128 characters.
-    #[schema(example = "securepassword123")]
+    #[schema(format = "password", example = "securepassword123")]
     password: String,
     /// First name.
-    #[schema(example = "John")]
+    #[schema(format = "person-name", example = "John")]
     first_name: Option<String>,
     /// Last name.
-    #[schema(example = "Doe")]
+    #[schema(format = "person-name", example = "Doe")]
     last_name: Option<String>,
 }
 

@@ -20,13 +20,14 @@ use crate::kit::{Context, headers, sse};
 #[schema(as = native::RegenerateRequest)]
 pub struct RegenerateRequest {
     /// A model that the server offers; without one, its own choice.
+    #[schema(format = "model")]
     model: Option<String>,
 }
 
 /// Gives another answer beside one that was given; the active branch ends in it. The body may be left out.
 ///
 /// Answers at once with the whole answer, or streams it when `Accept` asks for `text/event-stream`.
-#[utoipa::path(post, path = "/api/v1/conversations/{conversation_id}/messages/{message_id}/regenerate", tag = "native", extensions(("x-parlor-right" = json!("owner"))), security(("bearer" = [])),
+#[utoipa::path(post, path = "/api/v1/conversations/{conversation_id}/messages/{message_id}/regenerate", tag = "native", extensions(("x-parlor-right" = json!("owner"))),
     params(
         ("conversation_id" = String, Path, description = "The conversation's id"),
         ("message_id" = String, Path, description = "The answer's id"),
@@ -39,7 +40,6 @@ pub struct RegenerateRequest {
             (SendResponse = "application/json"), (StartEvent = "text/event-stream"), (ChunkEvent = "text/event-stream; event=chunk"),
             (DoneEvent = "text/event-stream; event=done"), (ErrorEvent = "text/event-stream; event=error"))),
         (status = 400, description = "The message is no answer, or has too many versions", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "No valid token", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "The caller has no such message", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "The body does not parse, or the key was used for another request", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "No provider answered, or the server is busy or stopping", body = Problem, content_type = "application/problem+json"),
@@ -70,12 +70,16 @@ pub async fn regenerate(
 #[schema(as = native::EditRequest)]
 pub struct EditRequest {
     /// What the person says.
+    #[schema(format = "message")]
     message: String,
     /// Addresses (http or https) that go with it; those of the old message stay with the old one.
+    #[schema(format = "web-address", max_items = 10)]
     attachments: Option<Vec<String>>,
     /// The language to answer in, as a tag of BCP 47; without one, the model's choice.
+    #[schema(format = "language-tag")]
     language: Option<String>,
     /// A model that the server offers; without one, its own choice.
+    #[schema(format = "model")]
     model: Option<String>,
 }
 
@@ -83,7 +87,7 @@ pub struct EditRequest {
 /// ends.
 ///
 /// Answers at once with the whole answer, or streams it when `Accept` asks for `text/event-stream`.
-#[utoipa::path(post, path = "/api/v1/conversations/{conversation_id}/messages/{message_id}/edit", tag = "native", extensions(("x-parlor-right" = json!("owner"))), security(("bearer" = [])),
+#[utoipa::path(post, path = "/api/v1/conversations/{conversation_id}/messages/{message_id}/edit", tag = "native", extensions(("x-parlor-right" = json!("owner"))),
     params(
         ("conversation_id" = String, Path, description = "The conversation's id"),
         ("message_id" = String, Path, description = "The id of a message of one's own"),
@@ -96,7 +100,6 @@ pub struct EditRequest {
             (SendResponse = "application/json"), (StartEvent = "text/event-stream"), (ChunkEvent = "text/event-stream; event=chunk"),
             (DoneEvent = "text/event-stream; event=done"), (ErrorEvent = "text/event-stream; event=error"))),
         (status = 400, description = "The message is empty or too long, is an answer, or has too many versions", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "No valid token", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "The caller has no such message", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "The body does not parse, or the key was used for another request", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "No provider answered, or the server is busy or stopping", body = Problem, content_type = "application/problem+json"),

@@ -14,7 +14,7 @@ use crate::kit::refusal::Refusal;
 use crate::kit::{Context, headers, sse};
 
 /// Streams an answer of the caller's again, running or finished: all of it, or what comes after `Last-Event-ID`.
-#[utoipa::path(get, path = "/api/v1/chat/messages/{message_id}/stream", tag = "native", extensions(("x-parlor-right" = json!("owner"))), security(("bearer" = [])),
+#[utoipa::path(get, path = "/api/v1/chat/messages/{message_id}/stream", tag = "native", extensions(("x-parlor-right" = json!("owner"))),
     params(
         ("message_id" = String, Path, description = "The answer's id"),
         ("Last-Event-ID" = Option<u64>, Header, description = "Stream only what comes after this event"),
@@ -24,7 +24,6 @@ use crate::kit::{Context, headers, sse};
             (StartEvent = "text/event-stream"), (ChunkEvent = "text/event-stream; event=chunk"),
             (DoneEvent = "text/event-stream; event=done"), (ErrorEvent = "text/event-stream; event=error"))),
         (status = 400, description = "`Last-Event-ID` is no number", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "No valid token", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "The caller has no such answer", body = Problem, content_type = "application/problem+json"),
     ))]
 pub async fn resume_stream(
@@ -53,11 +52,10 @@ pub struct StopResponse {
 }
 
 /// Stops the answer that is being written. What was said is kept, and billed.
-#[utoipa::path(post, path = "/api/v1/chat/messages/{message_id}/stop", tag = "native", extensions(("x-parlor-right" = json!("owner"))), security(("bearer" = [])),
+#[utoipa::path(post, path = "/api/v1/chat/messages/{message_id}/stop", tag = "native", extensions(("x-parlor-right" = json!("owner"))),
     params(("message_id" = String, Path, description = "The answer's id")),
     responses(
         (status = 200, description = "It has ended", body = StopResponse),
-        (status = 401, description = "No valid token", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "The caller has no such answer", body = Problem, content_type = "application/problem+json"),
     ))]
 pub async fn stop(

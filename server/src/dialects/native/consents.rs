@@ -16,10 +16,10 @@ const AT_ONCE: usize = 20;
 #[schema(as = native::ConsentRequest)]
 pub struct ConsentRequest {
     /// 1 to 64 of `a-z`, `0-9`, `_`, `.` and `-`.
-    #[schema(example = "terms")]
+    #[schema(format = "consent", example = "terms")]
     name: String,
     /// 1 to 64 characters.
-    #[schema(example = "2026-01")]
+    #[schema(format = "version", example = "2026-01")]
     version: String,
     /// Whether it is agreed to.
     granted: bool,
@@ -30,6 +30,7 @@ pub struct ConsentRequest {
 #[schema(as = native::ConsentsRequest)]
 pub struct ConsentsRequest {
     /// 1 to 20 of them; others stay as they are.
+    #[schema(min_items = 1, max_items = 20)]
     consents: Vec<ConsentRequest>,
 }
 
@@ -80,19 +81,17 @@ impl From<Vec<Consent>> for ConsentsResponse {
 }
 
 /// What the caller has agreed to, and the history of it.
-#[utoipa::path(get, path = "/api/v1/users/me/consents", tag = "native", extensions(("x-parlor-right" = json!("user"))), security(("bearer" = [])), responses(
+#[utoipa::path(get, path = "/api/v1/users/me/consents", tag = "native", extensions(("x-parlor-right" = json!("user"))), responses(
     (status = 200, description = "The consents", body = ConsentsResponse),
-    (status = 401, description = "No valid token", body = Problem, content_type = "application/problem+json"),
 ))]
 pub async fn list(State(context): State<Context>, caller: Caller) -> Result<axum::Json<ConsentsResponse>, Error> {
     Ok(axum::Json(context.app.consents(&caller.into_inner()).await?.into()))
 }
 
 /// Agrees to something, or takes that back. Nothing is overwritten: what held before stays in the history.
-#[utoipa::path(put, path = "/api/v1/users/me/consents", tag = "native", extensions(("x-parlor-right" = json!("user"))), security(("bearer" = [])), request_body = ConsentsRequest, responses(
+#[utoipa::path(put, path = "/api/v1/users/me/consents", tag = "native", extensions(("x-parlor-right" = json!("user"))), request_body = ConsentsRequest, responses(
     (status = 200, description = "The consents as they are now", body = ConsentsResponse),
     (status = 400, description = "A value breaks a rule", body = Problem, content_type = "application/problem+json"),
-    (status = 401, description = "No valid token", body = Problem, content_type = "application/problem+json"),
     (status = 403, description = "The API key lacks the scope `account`", body = Problem, content_type = "application/problem+json"),
     (status = 409, description = "They have been changed too often", body = Problem, content_type = "application/problem+json"),
     (status = 422, description = "The body does not parse", body = Problem, content_type = "application/problem+json"),

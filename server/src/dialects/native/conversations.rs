@@ -22,6 +22,7 @@ pub struct ConversationsQuery {
     /// The `next` of the page before.
     before: Option<String>,
     /// Words that begin words of the title or of one message; at most 200 characters.
+    #[param(max_length = 200)]
     q: Option<String>,
     /// Those in the archive, instead of those that are not.
     #[serde(default)]
@@ -84,10 +85,9 @@ pub struct ConversationList {
 }
 
 /// The caller's conversations: pinned ones first, then the newest first.
-#[utoipa::path(get, path = "/api/v1/conversations", tag = "native", extensions(("x-parlor-right" = json!("user"))), security(("bearer" = [])), params(ConversationsQuery), responses(
+#[utoipa::path(get, path = "/api/v1/conversations", tag = "native", extensions(("x-parlor-right" = json!("user"))), params(ConversationsQuery), responses(
     (status = 200, description = "One page", body = ConversationList),
     (status = 400, description = "No such page size or cursor, or `q` is too long", body = Problem, content_type = "application/problem+json"),
-    (status = 401, description = "No valid token", body = Problem, content_type = "application/problem+json"),
     (status = 422, description = "A parameter is of the wrong type", body = Problem, content_type = "application/problem+json"),
 ))]
 pub async fn list_conversations(
@@ -102,11 +102,10 @@ pub async fn list_conversations(
 }
 
 /// One conversation, without its messages.
-#[utoipa::path(get, path = "/api/v1/conversations/{conversation_id}", tag = "native", extensions(("x-parlor-right" = json!("owner"))), security(("bearer" = [])),
+#[utoipa::path(get, path = "/api/v1/conversations/{conversation_id}", tag = "native", extensions(("x-parlor-right" = json!("owner"))),
     params(("conversation_id" = String, Path, description = "The conversation's id")),
     responses(
         (status = 200, description = "The conversation", body = ConversationResponse),
-        (status = 401, description = "No valid token", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "The caller has no such conversation", body = Problem, content_type = "application/problem+json"),
     ))]
 pub async fn read_conversation(
@@ -123,6 +122,7 @@ pub async fn read_conversation(
 #[schema(as = native::ConversationUpdate)]
 pub struct ConversationUpdate {
     /// 1 to 60 characters.
+    #[schema(format = "title")]
     title: Option<String>,
     /// Whether it stands before the others.
     pinned: Option<bool>,
@@ -131,13 +131,12 @@ pub struct ConversationUpdate {
 }
 
 /// Renames, pins or archives a conversation. Its `updated_at` stays, since nothing was said.
-#[utoipa::path(patch, path = "/api/v1/conversations/{conversation_id}", tag = "native", extensions(("x-parlor-right" = json!("owner"))), security(("bearer" = [])),
+#[utoipa::path(patch, path = "/api/v1/conversations/{conversation_id}", tag = "native", extensions(("x-parlor-right" = json!("owner"))),
     params(("conversation_id" = String, Path, description = "The conversation's id")),
     request_body = ConversationUpdate,
     responses(
         (status = 200, description = "The conversation as it is now", body = ConversationResponse),
         (status = 400, description = "The title is empty or too long", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "No valid token", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "The caller has no such conversation", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "The body does not parse", body = Problem, content_type = "application/problem+json"),
     ))]
@@ -155,11 +154,10 @@ pub async fn update_conversation(
 }
 
 /// Deletes a conversation with all its messages.
-#[utoipa::path(delete, path = "/api/v1/conversations/{conversation_id}", tag = "native", extensions(("x-parlor-right" = json!("owner"))), security(("bearer" = [])),
+#[utoipa::path(delete, path = "/api/v1/conversations/{conversation_id}", tag = "native", extensions(("x-parlor-right" = json!("owner"))),
     params(("conversation_id" = String, Path, description = "The conversation's id")),
     responses(
         (status = 204, description = "Deleted"),
-        (status = 401, description = "No valid token", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "The caller has no such conversation", body = Problem, content_type = "application/problem+json"),
     ))]
 pub async fn delete_conversation(

@@ -14,7 +14,7 @@ use crate::kit::extract::ClientAddress;
 #[schema(as = native::MailLinkRequest)]
 pub struct MailLinkRequest {
     /// An account's address.
-    #[schema(example = "user@example.com")]
+    #[schema(format = "email", example = "user@example.com")]
     email: String,
 }
 
@@ -42,6 +42,7 @@ pub struct ResetPasswordRequest {
     token: String,
     /// 8 to 128 characters.
     #[serde(alias = "new_password")]
+    #[schema(format = "password")]
     password: String,
 }
 

@@ -23,6 +23,7 @@ pub struct MessagesQuery {
     #[param(default = 20, minimum = 1, maximum = 100)]
     limit: u32,
     /// Only messages that stand before this one: the `next` of the page before.
+    #[param(format = "id")]
     before: Option<String>,
 }
 
@@ -126,12 +127,11 @@ pub struct MessageList {
 
 /// The active branch of a conversation, from its end: the first page holds the newest messages, oldest first, and `next` leads to older
 /// ones. What is not on the branch stands in `siblings`.
-#[utoipa::path(get, path = "/api/v1/conversations/{conversation_id}/messages", tag = "native", extensions(("x-parlor-right" = json!("owner"))), security(("bearer" = [])),
+#[utoipa::path(get, path = "/api/v1/conversations/{conversation_id}/messages", tag = "native", extensions(("x-parlor-right" = json!("owner"))),
     params(("conversation_id" = String, Path, description = "The conversation's id"), MessagesQuery),
     responses(
         (status = 200, description = "One page", body = MessageList),
         (status = 400, description = "No such page size", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "No valid token", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "The caller has no such conversation, or it no such message", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "A parameter is of the wrong type", body = Problem, content_type = "application/problem+json"),
     ))]
@@ -168,12 +168,11 @@ pub struct HeadResponse {
 }
 
 /// Goes to another branch: the one through that message, and on through the newest version of what follows it.
-#[utoipa::path(put, path = "/api/v1/conversations/{conversation_id}/head", tag = "native", extensions(("x-parlor-right" = json!("owner"))), security(("bearer" = [])),
+#[utoipa::path(put, path = "/api/v1/conversations/{conversation_id}/head", tag = "native", extensions(("x-parlor-right" = json!("owner"))),
     params(("conversation_id" = String, Path, description = "The conversation's id")),
     request_body = HeadRequest,
     responses(
         (status = 200, description = "The active branch now", body = HeadResponse),
-        (status = 401, description = "No valid token", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "The caller has no such conversation, or it no such message", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "The body does not parse", body = Problem, content_type = "application/problem+json"),
     ))]
@@ -194,14 +193,15 @@ pub async fn switch_branch(
 #[schema(as = native::FeedbackRequest)]
 pub struct FeedbackRequest {
     /// `up` or `down`.
-    #[schema(example = "up")]
+    #[schema(format = "rating", example = "up")]
     rating: String,
     /// Why; at most 2,000 characters.
+    #[schema(format = "comment")]
     comment: Option<String>,
 }
 
 /// Says whether an answer was good, in place of what was said before.
-#[utoipa::path(put, path = "/api/v1/conversations/{conversation_id}/messages/{message_id}/feedback", tag = "native", extensions(("x-parlor-right" = json!("owner"))), security(("bearer" = [])),
+#[utoipa::path(put, path = "/api/v1/conversations/{conversation_id}/messages/{message_id}/feedback", tag = "native", extensions(("x-parlor-right" = json!("owner"))),
     params(
         ("conversation_id" = String, Path, description = "The conversation's id"),
         ("message_id" = String, Path, description = "The answer's id"),
@@ -210,7 +210,6 @@ pub struct FeedbackRequest {
     responses(
         (status = 200, description = "What is said of the answer now", body = FeedbackResponse),
         (status = 400, description = "No such rating, the comment is too long, or the message is no answer", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "No valid token", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "The caller has no such message", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "The body does not parse", body = Problem, content_type = "application/problem+json"),
     ))]
@@ -230,7 +229,7 @@ pub async fn rate_answer(
 }
 
 /// Takes back what was said of an answer.
-#[utoipa::path(delete, path = "/api/v1/conversations/{conversation_id}/messages/{message_id}/feedback", tag = "native", extensions(("x-parlor-right" = json!("owner"))), security(("bearer" = [])),
+#[utoipa::path(delete, path = "/api/v1/conversations/{conversation_id}/messages/{message_id}/feedback", tag = "native", extensions(("x-parlor-right" = json!("owner"))),
     params(
         ("conversation_id" = String, Path, description = "The conversation's id"),
         ("message_id" = String, Path, description = "The answer's id"),
@@ -238,7 +237,6 @@ pub async fn rate_answer(
     responses(
         (status = 204, description = "Nothing is said of the answer now"),
         (status = 400, description = "The message is no answer", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "No valid token", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "The caller has no such message", body = Problem, content_type = "application/problem+json"),
     ))]
 pub async fn unrate_answer(

@@ -21,16 +21,18 @@ use crate::kit::{Context, headers, sse};
 #[schema(as = native::SendRequest)]
 pub struct SendRequest {
     /// What the person says.
-    #[schema(example = "Hello, how are you?")]
+    #[schema(format = "message", example = "Hello, how are you?")]
     message: String,
     /// The conversation to continue; without one, a new one begins.
     conversation_id: Option<AnyId>,
     /// Addresses (http or https) that go with it.
+    #[schema(format = "web-address", max_items = 10)]
     attachments: Option<Vec<String>>,
     /// The language to answer in, as a tag of BCP 47; without one, the model's choice.
-    #[schema(example = "en")]
+    #[schema(format = "language-tag", example = "en")]
     language: Option<String>,
     /// A model that the server offers; without one, its own choice.
+    #[schema(format = "model")]
     model: Option<String>,
 }
 
@@ -127,13 +129,12 @@ pub(super) async fn answer_of(turn: &TurnHandle) -> Result<axum::Json<SendRespon
 }
 
 /// Sends a message and answers when the answer is whole and stored.
-#[utoipa::path(post, path = "/api/v1/chat/send", tag = "native", extensions(("x-parlor-right" = json!("user"))), security(("bearer" = [])),
+#[utoipa::path(post, path = "/api/v1/chat/send", tag = "native", extensions(("x-parlor-right" = json!("user"))),
     params(("Idempotency-Key" = Option<String>, Header, description = "The same key sends the message once")),
     request_body = SendRequest,
     responses(
         (status = 200, description = "The answer", body = SendResponse),
         (status = 400, description = "The message is empty or too long, or a value breaks a rule", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "No valid token", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "The caller has no such conversation", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "The body is too long", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "The body does not parse, or the key was used for another one", body = Problem, content_type = "application/problem+json"),
@@ -155,7 +156,7 @@ pub async fn send_message(
 ///
 /// Events: `start`, `chunk`, `done`, `error`, numbered from 1. Leaving does not stop the answer; to read the rest after a broken connection,
 /// follow it under `/api/v1/chat/messages/{message_id}/stream`, or send the same request again with the same `Idempotency-Key`.
-#[utoipa::path(post, path = "/api/v1/chat/stream", tag = "native", extensions(("x-parlor-right" = json!("user"))), security(("bearer" = [])),
+#[utoipa::path(post, path = "/api/v1/chat/stream", tag = "native", extensions(("x-parlor-right" = json!("user"))),
     params(
         ("Idempotency-Key" = Option<String>, Header, description = "The same key attaches to the message's running or finished stream"),
         ("Last-Event-ID" = Option<u64>, Header, description = "Stream only what comes after this event"),
@@ -166,7 +167,6 @@ pub async fn send_message(
             (StartEvent = "text/event-stream"), (ChunkEvent = "text/event-stream; event=chunk"),
             (DoneEvent = "text/event-stream; event=done"), (ErrorEvent = "text/event-stream; event=error"))),
         (status = 400, description = "The message is empty or too long, or a value breaks a rule", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "No valid token", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "The caller has no such conversation", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "The body is too long", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "The body does not parse, or the key was used for another one", body = Problem, content_type = "application/problem+json"),

@@ -32,9 +32,8 @@ pub struct SessionsResponse {
 }
 
 /// The caller's open sessions.
-#[utoipa::path(get, path = "/api/v1/auth/sessions", tag = "native", extensions(("x-parlor-right" = json!("user"))), security(("bearer" = [])), responses(
+#[utoipa::path(get, path = "/api/v1/auth/sessions", tag = "native", extensions(("x-parlor-right" = json!("user"))), responses(
     (status = 200, description = "The sessions", body = SessionsResponse),
-    (status = 401, description = "No valid token", body = Problem, content_type = "application/problem+json"),
     (status = 403, description = "The API key lacks the scope `account`", body = Problem, content_type = "application/problem+json"),
 ))]
 pub async fn list(State(context): State<Context>, caller: Caller) -> Result<axum::Json<SessionsResponse>, Error> {
@@ -48,11 +47,10 @@ pub async fn list(State(context): State<Context>, caller: Caller) -> Result<axum
 }
 
 /// Ends one session of the caller's: it cannot be refreshed any more. An access token that it holds works until it expires.
-#[utoipa::path(delete, path = "/api/v1/auth/sessions/{id}", tag = "native", extensions(("x-parlor-right" = json!("user"))), security(("bearer" = [])),
+#[utoipa::path(delete, path = "/api/v1/auth/sessions/{id}", tag = "native", extensions(("x-parlor-right" = json!("user"))),
     params(("id" = String, Path, description = "The session's id")),
     responses(
         (status = 204, description = "Ended"),
-        (status = 401, description = "No valid token", body = Problem, content_type = "application/problem+json"),
         (status = 403, description = "The API key lacks the scope `account`", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "The caller has no such session", body = Problem, content_type = "application/problem+json"),
     ))]
@@ -62,9 +60,8 @@ pub async fn end(State(context): State<Context>, caller: Caller, id: PathText) -
 }
 
 /// Ends all sessions of the caller's, this one too, and their access tokens at once. API keys stay.
-#[utoipa::path(post, path = "/api/v1/auth/logout-all", tag = "native", extensions(("x-parlor-right" = json!("user"))), security(("bearer" = [])), responses(
+#[utoipa::path(post, path = "/api/v1/auth/logout-all", tag = "native", extensions(("x-parlor-right" = json!("user"))), responses(
     (status = 204, description = "Ended"),
-    (status = 401, description = "No valid token", body = Problem, content_type = "application/problem+json"),
     (status = 403, description = "The API key lacks the scope `account`", body = Problem, content_type = "application/problem+json"),
 ))]
 pub async fn end_all(State(context): State<Context>, caller: Caller) -> Result<StatusCode, Error> {
@@ -80,14 +77,14 @@ pub struct ChangePasswordRequest {
     #[serde(alias = "old_password")]
     current_password: String,
     /// 8 to 128 characters.
+    #[schema(format = "password")]
     new_password: String,
 }
 
 /// Changes the password. Everything that the old one opened ends: all sessions and all API keys. The answer is a new session.
-#[utoipa::path(post, path = "/api/v1/auth/password", tag = "native", extensions(("x-parlor-right" = json!("user"))), security(("bearer" = [])), request_body = ChangePasswordRequest, responses(
+#[utoipa::path(post, path = "/api/v1/auth/password", tag = "native", extensions(("x-parlor-right" = json!("user"))), request_body = ChangePasswordRequest, responses(
     (status = 200, description = "Changed", body = TokenResponse),
     (status = 400, description = "The old password is wrong, or the new one breaks a rule", body = Problem, content_type = "application/problem+json"),
-    (status = 401, description = "No valid token", body = Problem, content_type = "application/problem+json"),
     (status = 403, description = "The API key lacks the scope `account`", body = Problem, content_type = "application/problem+json"),
     (status = 422, description = "The body does not parse", body = Problem, content_type = "application/problem+json"),
     (status = 429, description = "Too many wrong passwords", body = Problem, content_type = "application/problem+json"),

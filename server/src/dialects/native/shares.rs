@@ -13,6 +13,7 @@ use super::conversations::{ConversationResponse, conversation_id};
 use super::messages::MessageResponse;
 use super::{Caller, Error, OptionalJson, PathText, PathTexts, Problem, Query};
 use crate::kit::Context;
+use crate::kit::numbers::optional_whole;
 
 /// How a link's answers are kept from caches, which outlive it, and from search engines.
 const UNLISTED: AppendHeaders<[(HeaderName, &str); 2]> = AppendHeaders([
@@ -25,7 +26,7 @@ const UNLISTED: AppendHeaders<[(HeaderName, &str); 2]> = AppendHeaders([
 #[into_params(parameter_in = Query)]
 pub struct ExportQuery {
     /// `json` (all branches) or `markdown` (the active one).
-    #[param(default = "json")]
+    #[param(default = "json", pattern = "^(json|markdown)$")]
     format: Option<String>,
 }
 
@@ -42,12 +43,11 @@ pub struct ExportResponse {
 }
 
 /// A conversation as a file: as JSON with all its branches, or the active branch as Markdown.
-#[utoipa::path(get, path = "/api/v1/conversations/{conversation_id}/export", tag = "native", extensions(("x-parlor-right" = json!("owner"))), security(("bearer" = [])),
+#[utoipa::path(get, path = "/api/v1/conversations/{conversation_id}/export", tag = "native", extensions(("x-parlor-right" = json!("owner"))),
     params(("conversation_id" = String, Path, description = "The conversation's id"), ExportQuery),
     responses(
         (status = 200, description = "The file", content((ExportResponse = "application/json"), (String = "text/markdown"))),
         (status = 400, description = "No such form", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "No valid token", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "The caller has no such conversation", body = Problem, content_type = "application/problem+json"),
     ))]
 pub async fn export_conversation(
@@ -99,6 +99,8 @@ fn markdown(export: &Export) -> String {
 #[schema(as = native::ShareRequest)]
 pub struct ShareRequest {
     /// 1 to 365; without it the link stays until it is ended.
+    #[serde(default, deserialize_with = "optional_whole")]
+    #[schema(minimum = 1, maximum = 365)]
     expires_in_days: Option<u32>,
 }
 
@@ -141,13 +143,12 @@ pub struct NewShareResponse {
 }
 
 /// Makes a link under which everybody can read the active branch as it is now. What is said later is not shown; what is deleted is gone.
-#[utoipa::path(post, path = "/api/v1/conversations/{conversation_id}/shares", tag = "native", extensions(("x-parlor-right" = json!("owner"))), security(("bearer" = [])),
+#[utoipa::path(post, path = "/api/v1/conversations/{conversation_id}/shares", tag = "native", extensions(("x-parlor-right" = json!("owner"))),
     params(("conversation_id" = String, Path, description = "The conversation's id")),
     request_body = Option<ShareRequest>,
     responses(
         (status = 201, description = "The link", body = NewShareResponse),
         (status = 400, description = "No such time, nothing to share, or 50 links already", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "No valid token", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "The caller has no such conversation", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "The body does not parse", body = Problem, content_type = "application/problem+json"),
     ))]
@@ -175,11 +176,10 @@ pub struct ShareList {
 }
 
 /// The links of a conversation that still show something, newest first.
-#[utoipa::path(get, path = "/api/v1/conversations/{conversation_id}/shares", tag = "native", extensions(("x-parlor-right" = json!("owner"))), security(("bearer" = [])),
+#[utoipa::path(get, path = "/api/v1/conversations/{conversation_id}/shares", tag = "native", extensions(("x-parlor-right" = json!("owner"))),
     params(("conversation_id" = String, Path, description = "The conversation's id")),
     responses(
         (status = 200, description = "The links", body = ShareList),
-        (status = 401, description = "No valid token", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "The caller has no such conversation", body = Problem, content_type = "application/problem+json"),
     ))]
 pub async fn list_shares(
@@ -193,14 +193,13 @@ pub async fn list_shares(
 }
 
 /// Ends a link.
-#[utoipa::path(delete, path = "/api/v1/conversations/{conversation_id}/shares/{share_id}", tag = "native", extensions(("x-parlor-right" = json!("owner"))), security(("bearer" = [])),
+#[utoipa::path(delete, path = "/api/v1/conversations/{conversation_id}/shares/{share_id}", tag = "native", extensions(("x-parlor-right" = json!("owner"))),
     params(
         ("conversation_id" = String, Path, description = "The conversation's id"),
         ("share_id" = String, Path, description = "The link's id"),
     ),
     responses(
         (status = 204, description = "Ended"),
-        (status = 401, description = "No valid token", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "The caller has no such link", body = Problem, content_type = "application/problem+json"),
     ))]
 pub async fn delete_share(State(context): State<Context>, caller: Caller, ids: PathTexts) -> Result<StatusCode, Error> {

@@ -13,8 +13,8 @@ use crate::kit::socket::{Opening, SocketQuery};
 
 /// Opens the caller's WebSocket. Send `{"message": …, "conversation_id": …}`; the events of the answer come back as text frames with `type`
 /// and `seq`. `{"type": "stop"}` stops the answer that is being written.
-#[utoipa::path(get, path = "/api/v1/chat/ws/{user_id}", tag = "native", extensions(("x-parlor-right" = json!("user"))), security(("bearer" = []), ()),
-    params(("user_id" = String, Path, description = "The caller's own id"), SocketQuery),
+#[utoipa::path(get, path = "/api/v1/chat/ws/{user_id}", tag = "native", extensions(("x-parlor-right" = json!("user"))),
+    params(("user_id" = String, Path, description = "The caller's own id")),
     responses(
         (status = 101, description = "A WebSocket"),
         (status = 400, description = "No WebSocket's opening request", body = Problem, content_type = "application/problem+json"),

@@ -95,10 +95,9 @@ impl From<Usage> for UsageResponse {
 }
 
 /// What the caller has used, by day and model.
-#[utoipa::path(get, path = "/api/v1/users/me/usage", tag = "native", extensions(("x-parlor-right" = json!("user"))), security(("bearer" = [])), params(UsageQuery), responses(
+#[utoipa::path(get, path = "/api/v1/users/me/usage", tag = "native", extensions(("x-parlor-right" = json!("user"))), params(UsageQuery), responses(
     (status = 200, description = "The usage", body = UsageResponse),
     (status = 400, description = "No time, or too long a one", body = Problem, content_type = "application/problem+json"),
-    (status = 401, description = "No valid token", body = Problem, content_type = "application/problem+json"),
 ))]
 pub async fn read(
     State(context): State<Context>,

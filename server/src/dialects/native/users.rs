@@ -48,9 +48,8 @@ impl UserResponse {
 }
 
 /// The caller's account.
-#[utoipa::path(get, path = "/api/v1/users/me", tag = "native", extensions(("x-parlor-right" = json!("user"))), security(("bearer" = [])), responses(
+#[utoipa::path(get, path = "/api/v1/users/me", tag = "native", extensions(("x-parlor-right" = json!("user"))), responses(
     (status = 200, description = "The account", body = UserResponse),
-    (status = 401, description = "No valid token", body = Problem, content_type = "application/problem+json"),
 ))]
 pub async fn me(State(context): State<Context>, caller: Caller) -> Result<axum::Json<UserResponse>, Error> {
     let caller = caller.into_inner();
@@ -65,15 +64,17 @@ pub async fn me(State(context): State<Context>, caller: Caller) -> Result<axum::
 pub struct UpdateUserRequest {
     /// First name; null takes it away.
     #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = Option<String>, example = "John")]
+    #[schema(value_type = Option<String>, format = "person-name", example = "John")]
     first_name: Option<Option<String>>,
     /// Last name; null takes it away.
     #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = Option<String>, example = "Doe")]
+    #[schema(value_type = Option<String>, format = "person-name", example = "Doe")]
     last_name: Option<Option<String>>,
     /// The name to sign in with.
+    #[schema(format = "username")]
     username: Option<String>,
     /// The address to sign in with; has to be verified again, and needs the password.
+    #[schema(format = "email")]
     email: Option<String>,
     /// The account's password, for another address.
     password: Option<String>,
@@ -86,10 +87,9 @@ fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<Str
 }
 
 /// Changes the caller's account.
-#[utoipa::path(patch, path = "/api/v1/users/me", tag = "native", extensions(("x-parlor-right" = json!("user"))), security(("bearer" = [])), request_body = UpdateUserRequest, responses(
+#[utoipa::path(patch, path = "/api/v1/users/me", tag = "native", extensions(("x-parlor-right" = json!("user"))), request_body = UpdateUserRequest, responses(
     (status = 200, description = "As it is now", body = UserResponse),
     (status = 400, description = "A value breaks a rule, or the password is wrong", body = Problem, content_type = "application/problem+json"),
-    (status = 401, description = "No valid token", body = Problem, content_type = "application/problem+json"),
     (status = 403, description = "The API key lacks the scope `account`", body = Problem, content_type = "application/problem+json"),
     (status = 409, description = "The address or the name is taken", body = Problem, content_type = "application/problem+json"),
     (status = 422, description = "The body does not parse", body = Problem, content_type = "application/problem+json"),
@@ -121,10 +121,9 @@ pub struct DeleteUserRequest {
 }
 
 /// Erases the caller's account with its conversations, at once and for good. What it used stays counted, under an id that names nobody.
-#[utoipa::path(delete, path = "/api/v1/users/me", tag = "native", extensions(("x-parlor-right" = json!("user"))), security(("bearer" = [])), request_body = DeleteUserRequest, responses(
+#[utoipa::path(delete, path = "/api/v1/users/me", tag = "native", extensions(("x-parlor-right" = json!("user"))), request_body = DeleteUserRequest, responses(
     (status = 204, description = "Erased"),
     (status = 400, description = "The password is wrong", body = Problem, content_type = "application/problem+json"),
-    (status = 401, description = "No valid token", body = Problem, content_type = "application/problem+json"),
     (status = 403, description = "The API key lacks the scope `account`", body = Problem, content_type = "application/problem+json"),
     (status = 422, description = "The body does not parse", body = Problem, content_type = "application/problem+json"),
     (status = 429, description = "Too many wrong passwords", body = Problem, content_type = "application/problem+json"),
