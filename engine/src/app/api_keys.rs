@@ -90,7 +90,7 @@ impl App {
         {
             tracing::warn!(%error, "an API key's use was not noted");
         }
-        Ok(Some(Caller::with_key(account, key.scopes)))
+        Ok(Some(Caller::with_key(account, key.id, key.scopes)))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Who calls: the first argument of everything that concerns a person's data.
 
 use super::AppError;
-use crate::domain::{Account, AccountId, AccountRole, Scope, Scopes};
+use crate::domain::{Account, AccountId, AccountRole, ApiKeyId, Scope, Scopes};
 
 /// The account behind a request.
 #[derive(Debug, Clone, PartialEq)]
@@ -9,19 +9,21 @@ pub struct Caller {
     account: Account,
     /// What the API key allows; `None`: no key stands between the caller and the account.
     scopes: Option<Scopes>,
+    /// The API key that the call is made with.
+    api_key: Option<ApiKeyId>,
 }
 
 impl Caller {
     pub(super) const fn new(account: Account) -> Self {
-        Self { account, scopes: None }
+        Self { account, scopes: None, api_key: None }
     }
 
     /// A program that holds a key of that account. Without the scope `admin` it is an ordinary user, whatever its owner is.
-    pub(super) fn with_key(mut account: Account, scopes: Scopes) -> Self {
+    pub(super) fn with_key(mut account: Account, key: ApiKeyId, scopes: Scopes) -> Self {
         if !scopes.allow(Scope::Admin) {
             account.role = account.role.min(AccountRole::User);
         }
-        Self { account, scopes: Some(scopes) }
+        Self { account, scopes: Some(scopes), api_key: Some(key) }
     }
 
     /// The account, with the role that the caller has.
@@ -34,6 +36,12 @@ impl Caller {
     #[must_use]
     pub const fn id(&self) -> AccountId {
         self.account.id
+    }
+
+    /// The API key that the call is made with.
+    #[must_use]
+    pub const fn api_key(&self) -> Option<ApiKeyId> {
+        self.api_key
     }
 
     /// What it may do.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::blobs::BlobError;
-use crate::domain::Invalid;
+use crate::domain::{Invalid, QuotaMetric, QuotaScope, QuotaWindow, Timestamp, usd};
 use crate::store::StoreError;
 
 /// A refusal, or a failure of ours.
@@ -33,6 +33,9 @@ pub enum AppError {
     /// Too often.
     #[error("too many {}: try again later", .0.what())]
     TooMany(Limited),
+    /// A quota has no room for it.
+    #[error("{0}")]
+    QuotaExceeded(QuotaExceeded),
     /// No provider answered.
     #[error("the AI service is unavailable: {code}")]
     ProviderDown {
@@ -83,6 +86,58 @@ impl std::fmt::Display for Noun {
             Self::Share => "Shared conversation",
             Self::File => "File",
         })
+    }
+}
+
+/// A quota that a call would exceed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QuotaExceeded {
+    /// Whose it is.
+    pub scope: QuotaScope,
+    /// The time that it counts in.
+    pub window: QuotaWindow,
+    /// What there is not enough of.
+    pub metric: QuotaMetric,
+    /// The limit; money in millionths of a US dollar, here and below.
+    pub limit: i64,
+    /// What is left of it.
+    pub left: i64,
+    /// What the call may need.
+    pub needed: i64,
+    /// When the next window begins.
+    pub resets_at: Timestamp,
+    /// How long the window is.
+    pub length: Duration,
+    /// Until the next one begins.
+    pub retry_after: Duration,
+}
+
+impl QuotaExceeded {
+    /// The policy's name, such as `account-day-tokens`.
+    #[must_use]
+    pub fn policy(&self) -> String {
+        let scope = self.scope.to_string().replace([':', '_'], "-");
+        format!("{scope}-{}-{}", self.window.as_str(), self.metric.as_str())
+    }
+}
+
+impl std::fmt::Display for QuotaExceeded {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let amount = |value: i64| match self.metric {
+            QuotaMetric::Micros => format!("{} USD", usd(value.unsigned_abs())),
+            QuotaMetric::Requests => format!("{value} requests"),
+            QuotaMetric::Tokens => format!("{value} tokens"),
+        };
+        write!(
+            f,
+            "quota exceeded ({}): of {} per {} there are {} left, and this may need {}; it resets at {}",
+            self.scope,
+            amount(self.limit),
+            self.window.as_str(),
+            amount(self.left),
+            amount(self.needed),
+            self.resets_at.rfc3339()
+        )
     }
 }
 

@@ -12,6 +12,7 @@ mod health;
 mod jwt_crypto;
 mod limits;
 mod mail_links;
+mod metering;
 mod passwords;
 mod preferences;
 mod profiles;
@@ -32,10 +33,11 @@ pub use administration::{AccountChange, AccountFilter};
 pub use api_keys::{ApiKeyRequest, IssuedApiKey};
 pub use caller::Caller;
 pub use conversations::{ConversationList, ConversationPage, ConversationWithMessages, ListConversations};
-pub use error::{AppError, Limited, Noun};
+pub use error::{AppError, Limited, Noun, QuotaExceeded};
 pub use files::{BrokenUpload, FileList};
 pub use health::{Check, Health};
 pub use limits::{Allowance, Requester};
+pub use metering::{Estimate, QuotaStatus, Reservation, Spent};
 pub use preferences::Unnamed;
 pub use profiles::{ProfileRequest, Usage};
 pub use shares::{Export, SharedConversation, SharedLink};
@@ -52,6 +54,7 @@ use crate::shared::{Counters, OpenDoors};
 use crate::store::Db;
 use chat::LiveTurns;
 use mail_links::LINKS_AT_ONCE;
+use metering::Prices;
 use passwords::Passwords;
 use tokens::Tokens;
 
@@ -73,6 +76,7 @@ pub struct Inner {
     passwords: Passwords,
     tokens: Tokens,
     counters: Counters,
+    prices: Prices,
     open_doors: OpenDoors,
     turns: LiveTurns,
     mailer: Mailer,
@@ -108,6 +112,8 @@ impl App {
                 passwords: Passwords::new(&settings.security)?,
                 tokens: Tokens::new(&settings.security),
                 counters: Counters::default(),
+                prices: Prices::new(&settings.metering, providers.is_mock())
+                    .map_err(|error| AppError::Internal(format!("the built-in prices: {error}")))?,
                 open_doors: OpenDoors::default(),
                 turns: LiveTurns::new(settings.chat.max_running_turns),
                 mailer: Mailer::from_settings(&settings.mail).map_err(|error| AppError::Internal(error.to_string()))?,

@@ -154,6 +154,7 @@ mod tests {
             is_active: true,
             token_version: 3,
             preferences: Preferences::default(),
+            quotas: Vec::new(),
             created_at: Timestamp::from_micros(0),
         };
         (Tokens::new(&settings.security), account)

@@ -14,6 +14,7 @@ mod file;
 mod files;
 mod limits;
 mod mail;
+mod metering;
 mod providers;
 mod reader;
 mod resolve;
@@ -46,6 +47,7 @@ pub use fields::{ApiKey, Name, Seconds, WebUrl};
 pub use files::{FileSettings, S3Settings};
 pub use limits::LimitSettings;
 pub use mail::MailSettings;
+pub use metering::MeteringSettings;
 pub use providers::{GeminiSettings, GroqSettings, OpenAiSettings, OpenRouterSettings, ProviderSettings};
 pub use routes::{RouteSettings, TargetSettings};
 pub use security::{GuestAccess, JwtAlgorithm, PasswordScheme, SecuritySettings};
@@ -79,6 +81,8 @@ pub struct Settings {
     pub files: FileSettings,
     /// How often one may call.
     pub limits: LimitSettings,
+    /// What models cost, and how much may be spent.
+    pub metering: MeteringSettings,
     /// How mail leaves.
     pub mail: MailSettings,
     /// What replicas share.
@@ -163,6 +167,7 @@ impl Settings {
             providers: ProviderSettings::read(&mut reader),
             chat: ChatSettings::read(&mut reader),
             limits: LimitSettings::read(&mut reader),
+            metering: MeteringSettings::read(&mut reader),
             mail: MailSettings::read(&mut reader),
             shared: SharedSettings::read(&mut reader),
             telemetry: TelemetrySettings::read(&mut reader),

@@ -2,7 +2,7 @@
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{AccountId, Invalid, Preferences, Timestamp};
+use super::{AccountId, AccountQuota, Invalid, Preferences, Timestamp};
 
 /// The shortest password, in characters.
 pub const PASSWORD_MIN: usize = 8;
@@ -80,6 +80,8 @@ pub struct Account {
     pub token_version: i64,
     /// How its owner wants to be answered.
     pub preferences: Preferences,
+    /// What an admin allows it, in the stead of what the settings say.
+    pub quotas: Vec<AccountQuota>,
     /// When it was made.
     pub created_at: Timestamp,
 }

@@ -11,8 +11,11 @@ mod ids;
 mod invalid;
 mod language;
 mod messages;
+mod metering;
+mod money;
 mod preferences;
 mod profiles;
+mod quotas;
 mod turns;
 
 pub use accounts::{
@@ -28,6 +31,9 @@ pub use ids::{AccountId, ApiKeyId, ConversationId, FileId, ID_LIMIT, MessageId, 
 pub use invalid::Invalid;
 pub use language::Language;
 pub use messages::{Message, MessageText, Role, estimate_tokens};
+pub use metering::LedgerKind;
+pub use money::{Price, parse_usd, usd};
 pub use preferences::{Change, Preferences, PreferencesChange};
 pub use profiles::{Consent, NewConsent, PersonName, Profile};
+pub use quotas::{AccountQuota, Amounts, Quota, QuotaLimits, QuotaMetric, QuotaScope, QuotaWindow};
 pub use turns::{FinishReason, IdempotencyKey, TokenUsage, TurnState};

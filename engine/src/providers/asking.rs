@@ -7,6 +7,7 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 use tokio::time::Instant;
 
+use super::attempts::Trying;
 use super::clock::RetryClock;
 use super::error::{ProviderError, TimeoutPhase};
 use super::guard::{Guarded, Limits};
@@ -130,8 +131,16 @@ impl Asking for Chat {
 async fn chat(hop: &Hop, request: &ChatRequest, total_until: Instant) -> Result<Answer, ProviderError> {
     let streams = request.stream && hop.target.provider.streams();
     let limits = Limits::new(hop.patience, streams, total_until);
-    let opening = open(hop.target.provider.as_ref(), request);
-    let ((first, rest), attempt) = hop.target.attempt(limits, opening).await?;
+    let mut trying = Trying::begin(hop.target.provider.name(), request);
+    let opening = open(hop.target.provider.as_ref(), request, &mut trying);
+    let ((first, rest), attempt) = match hop.target.attempt(limits, opening).await {
+        Ok(opened) => opened,
+        Err(error) => {
+            trying.fail(&error);
+            return Err(error);
+        }
+    };
+    trying.answers();
     let named = first.iter().find_map(|delta| match delta {
         Delta::Model(model) => Some(model.clone()),
         _ => None,
@@ -144,11 +153,19 @@ async fn chat(hop: &Hop, request: &ChatRequest, total_until: Instant) -> Result<
 }
 
 /// Sends the request and reads up to the first text, or to the end of an answer without any.
-async fn open(provider: &dyn Provider, request: &ChatRequest) -> Result<(VecDeque<Delta>, DeltaStream), ProviderError> {
+async fn open(
+    provider: &dyn Provider,
+    request: &ChatRequest,
+    trying: &mut Trying<'_>,
+) -> Result<(VecDeque<Delta>, DeltaStream), ProviderError> {
     let mut rest = provider.chat(request).await?;
+    trying.is_accepted = true;
     let mut first = VecDeque::new();
     while let Some(delta) = rest.next().await {
         let delta = delta?;
+        if let Delta::Usage(usage) = &delta {
+            trying.usage = Some(*usage);
+        }
         let enough = matches!(delta, Delta::Text(_) | Delta::ToolCall { .. } | Delta::Finish(_));
         first.push_back(delta);
         if enough {

@@ -5,6 +5,7 @@
 //! all of them, by [`Providers`].
 
 mod asking;
+mod attempts;
 mod breaker;
 mod clock;
 mod error;
@@ -28,6 +29,7 @@ use std::pin::Pin;
 use futures_util::Stream;
 use futures_util::future::BoxFuture;
 
+pub use attempts::{Attempts, LostAttempt};
 pub use breaker::BreakerState;
 pub use clock::{RetryClock, SystemClock};
 pub use error::{ProviderError, TimeoutPhase, Word};

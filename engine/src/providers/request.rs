@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use serde_json::Value;
 
+use super::Attempts;
 use crate::domain::{FinishReason, Role, TokenUsage, estimate_tokens};
 
 /// What an image costs a model, in tokens, where nobody says: one tile of a large one at OpenAI
@@ -24,6 +25,8 @@ pub struct ChatRequest {
     pub max_tokens: Option<u32>,
     /// Whether the answer is wanted as it is written, or whole (then it is one [`Delta::Text`]).
     pub stream: bool,
+    /// Where attempts are noted that cost something and came to nothing.
+    pub attempts: Attempts,
 }
 
 impl ChatRequest {

@@ -2,14 +2,16 @@
 
 use super::{Db, Row, StoreError, Tx, tx::params};
 use crate::domain::{
-    Account, AccountId, AccountRole, Email, GuestKey, GuestRealm, PersonName, Preferences, Timestamp, Username,
+    Account, AccountId, AccountQuota, AccountRole, Email, GuestKey, GuestRealm, PersonName, Preferences, Timestamp,
+    Username,
 };
 
 /// What [`read_account`] reads.
 macro_rules! select_account {
     ($condition:literal) => {
         concat!(
-            "SELECT id, role, email, username, guest_key, is_active, token_version, created_at, password_hash, preferences ",
+            "SELECT id, role, email, username, guest_key, is_active, token_version, created_at, password_hash, preferences, \
+             quotas ",
             "FROM accounts WHERE ",
             $condition
         )
@@ -55,6 +57,7 @@ pub(super) fn read_account(row: &Row<'_>) -> Result<AccountRecord, StoreError> {
             is_active: row.get::<i64>(5)? == 1,
             token_version: row.get(6)?,
             preferences: preferences(row)?,
+            quotas: quotas(row)?,
             created_at: Timestamp::from_micros(row.get(7)?),
         },
         password_hash: row.get(8)?,
@@ -67,6 +70,13 @@ fn preferences(row: &Row<'_>) -> Result<Preferences, StoreError> {
             serde_json::from_str(&text).map_err(|_| StoreError::Corrupt { column: 9, expected: "preferences" })
         }
         None => Ok(Preferences::default()),
+    }
+}
+
+fn quotas(row: &Row<'_>) -> Result<Vec<AccountQuota>, StoreError> {
+    match row.get::<Option<String>>(10)? {
+        Some(text) => serde_json::from_str(&text).map_err(|_| StoreError::Corrupt { column: 10, expected: "quotas" }),
+        None => Ok(Vec::new()),
     }
 }
 

@@ -63,6 +63,24 @@ impl Db {
     }
 }
 
+/// How many tokens of the thread that ends in `last` fit in `budget` and `most` messages, `last` always among them.
+pub(super) async fn context_tokens(tx: &mut Tx<'_>, last: i64, budget: i64, most: i64) -> Result<i64, StoreError> {
+    let used = tx
+        .fetch_optional(
+            "WITH RECURSIVE thread (parent_id, used, depth) AS ( \
+               SELECT parent_id, tokens, 1 FROM messages WHERE id = ? \
+               UNION ALL \
+               SELECT m.parent_id, t.used + m.tokens, t.depth + 1 FROM thread t JOIN messages m ON m.id = t.parent_id \
+               WHERE t.used + m.tokens <= ? AND t.depth < ? \
+             ) \
+             SELECT MAX(used) FROM thread",
+            params![last, budget, most],
+            |row| row.get::<Option<i64>>(0),
+        )
+        .await?;
+    Ok(used.flatten().unwrap_or(0))
+}
+
 /// The newest messages of a conversation's active branch that say something, oldest first: `limit` of them at most, and no more than fill
 /// `READ_TOKENS`. Who may read them is the caller's to check, in the same transaction.
 pub(super) async fn messages_of_conversation(

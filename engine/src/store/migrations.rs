@@ -17,6 +17,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { version: 3, name: "accounts", sql: include_str!("migrations/0003_accounts.sql") },
     Migration { version: 4, name: "conversations", sql: include_str!("migrations/0004_conversations.sql") },
     Migration { version: 5, name: "files", sql: include_str!("migrations/0005_files.sql") },
+    Migration { version: 6, name: "metering", sql: include_str!("migrations/0006_metering.sql") },
 ];
 
 const TABLE: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (\

@@ -17,6 +17,7 @@ mod mail_tokens;
 mod messages;
 mod migrations;
 mod profiles;
+mod quotas;
 mod refresh_tokens;
 mod sessions;
 mod shares;
@@ -42,13 +43,14 @@ pub use mail_tokens::{MailPurpose, NewMailToken};
 pub use messages::{ContextMessage, MessageRow};
 pub use migrations::MigrationState;
 pub use profiles::ProfileChange;
+pub use quotas::{NewReservation, OverQuota, QuotaCount, Reserved};
 pub use refresh_tokens::{NewRefreshToken, RefreshTokenRecord};
 pub use sessions::SessionRecord;
 pub use shares::{NewShare, SHARES_MAX, Share};
 pub use threads::{AnswerTurn, Thread, ThreadMessage};
-pub use turns::{Begun, Branch, FinishTurn, LedgerEntry, NewTurn, Opened, OrphanTurn, SIBLINGS_MAX, TurnRecord};
+pub use turns::{Begun, Branch, FinishTurn, NewTurn, Opened, OrphanTurn, SIBLINGS_MAX, TurnQuota, TurnRecord};
 pub use tx::{Column, Param, Row, Tx};
-pub use usage::UsageRow;
+pub use usage::{LedgerEntry, UsageRow};
 
 use sqlite::Sqlite;
 

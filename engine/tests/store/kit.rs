@@ -6,7 +6,7 @@ use std::time::Duration;
 use parlor_engine::config::Settings;
 use parlor_engine::domain::{
     Account, AccountId, AccountRole, Attachments, ConversationId, Email, FinishReason, GuestKey, GuestRealm,
-    IdempotencyKey, Timestamp, TokenUsage, TurnState,
+    IdempotencyKey, LedgerKind, Timestamp, TokenUsage, TurnState,
 };
 use parlor_engine::store::{
     Begun, Branch, Column, Db, FinishTurn, LedgerEntry, NewAccount, NewTurn, OpenAs, Opened, StoreError,
@@ -70,6 +70,7 @@ impl Fixture {
             model: "gpt-4o-mini".to_owned(),
             idempotency: None,
             key_expires_at: at(1_000),
+            quota: None,
             now: at(10),
         }
     }
@@ -149,11 +150,17 @@ pub fn end(turn: Opened, owner: AccountId, content: &str) -> FinishTurn {
         first_token_ms: Some(200),
         ledger: Some(LedgerEntry {
             account_id: owner,
+            api_key_id: None,
+            kind: LedgerKind::Chat,
             provider: "openai".to_owned(),
             model: "gpt-4o-mini-2024".to_owned(),
             usage: TokenUsage::new(11, 7),
             is_estimated: false,
+            cost_micros: Some(6),
+            at: at(10),
         }),
+        retries: Vec::new(),
+        reserved: None,
         outbox_topic: None,
         now: at(12),
     }

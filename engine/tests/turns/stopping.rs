@@ -26,7 +26,7 @@ async fn a_stopped_answer_keeps_and_bills_what_was_said() {
 }
 
 #[tokio::test]
-async fn a_turn_stopped_before_its_first_word_costs_nothing() {
+async fn a_turn_stopped_before_its_first_word_costs_what_the_provider_read() {
     let fixture = Fixture::new().await;
     let turn = fixture.send("Hello").await;
     let call = fixture.call().await;
@@ -34,7 +34,11 @@ async fn a_turn_stopped_before_its_first_word_costs_nothing() {
     let ending = soon(turn.ending()).await;
     assert_eq!((ending.state, ending.content.as_str()), (TurnState::Cancelled, ""));
     call.dropped().await;
-    assert!(fixture.ledger().await.is_empty());
+    let ledger = fixture.ledger().await;
+    let [(provider, _, prompt, completion, is_estimated)] = ledger.as_slice() else { panic!("{ledger:?}") };
+    assert_eq!((provider.as_str(), *completion, *is_estimated), ("gate", 0, true));
+    assert!(*prompt > 2, "the question and the instructions: {prompt}");
+    assert_eq!(ending.usage.prompt_tokens, u64::try_from(*prompt).unwrap());
     assert_eq!(fixture.number("SELECT message_count FROM conversations").await, 1);
 }
 

@@ -1,9 +1,11 @@
 //! The headers that refusals carry, whatever the body's shape.
 
+use std::time::Duration;
+
 use axum::response::Response;
 use http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{HeaderName, HeaderValue};
-use parlor_engine::app::AppError;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use parlor_engine::app::{AppError, Limited};
 
 use super::json::{BadBody, FieldError};
 
@@ -52,17 +54,12 @@ pub fn with_headers(mut response: Response, refusal: &Refusal) -> Response {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         Refusal::App(AppError::TooMany(limited)) => {
-            // Rounded up: who comes again then is let in.
-            let seconds = limited.retry_after.as_millis().div_ceil(1000).max(1);
-            let seconds = u64::try_from(seconds).unwrap_or(u64::MAX);
-            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
-            let policy = format!("\"{}\";q={};w={}", limited.policy, limited.quota, limited.window.as_secs());
-            let state = format!("\"{}\";r=0;t={seconds}", limited.policy);
-            for (name, value) in [("ratelimit-policy", policy), ("ratelimit", state)] {
-                if let Ok(value) = HeaderValue::from_str(&value) {
-                    headers.insert(HeaderName::from_static(name), value);
-                }
-            }
+            let Limited { policy, quota, window, retry_after } = limited;
+            tell_limit(headers, policy, u64::from(*quota), *window, 0, *retry_after);
+        }
+        Refusal::App(AppError::QuotaExceeded(over)) => {
+            let [limit, left] = [over.limit, over.left].map(i64::unsigned_abs);
+            tell_limit(headers, &over.policy(), limit, over.length, left, over.retry_after);
         }
         Refusal::App(AppError::Overloaded | AppError::ShuttingDown | AppError::ProviderDown { .. }) => {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));
@@ -71,4 +68,18 @@ pub fn with_headers(mut response: Response, refusal: &Refusal) -> Response {
         _ => {}
     }
     response
+}
+
+/// `left` of `quota` per `window` is what there is until the window ends.
+fn tell_limit(headers: &mut HeaderMap, policy: &str, quota: u64, window: Duration, left: u64, retry_after: Duration) {
+    // Rounded up: who comes again then is let in.
+    let seconds = u64::try_from(retry_after.as_millis().div_ceil(1000).max(1)).unwrap_or(u64::MAX);
+    headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+    let policies = format!("\"{policy}\";q={quota};w={}", window.as_secs());
+    let state = format!("\"{policy}\";r={left};t={seconds}");
+    for (name, value) in [("ratelimit-policy", policies), ("ratelimit", state)] {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            headers.insert(HeaderName::from_static(name), value);
+        }
+    }
 }

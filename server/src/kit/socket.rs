@@ -133,6 +133,7 @@ fn error_event(refusal: &Refusal) -> ErrorEvent {
         Refusal::App(error @ AppError::NotFound(_)) => ("not_found", error.to_string()),
         Refusal::App(error @ (AppError::Overloaded | AppError::ShuttingDown)) => ("unavailable", error.to_string()),
         Refusal::App(error @ AppError::TooMany(_)) => ("rate_limited", error.to_string()),
+        Refusal::App(error @ AppError::QuotaExceeded(_)) => ("quota_exceeded", error.to_string()),
         Refusal::App(error) => ("invalid_request", error.to_string()),
         Refusal::Malformed(faults) => (
             "invalid_request",

@@ -4,11 +4,16 @@ use sha2::{Digest, Sha256};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::follow::TurnHandle;
-use super::run::Run;
+use super::run::{CONTEXT_MESSAGES, Run};
 use crate::app::conversations::DRAWS;
+use crate::app::metering::{Payer, exceeded};
 use crate::app::{App, AppError, Caller, Noun};
-use crate::domain::{Attachments, ConversationId, IdempotencyKey, Invalid, Language, MessageId, MessageText, Scope};
-use crate::store::{Begun, Branch, NewTurn, SIBLINGS_MAX, StoreError};
+use crate::domain::{
+    Attachments, ConversationId, IdempotencyKey, Invalid, Language, MessageId, MessageText, Preferences, Scope,
+    Timestamp, TokenUsage, estimate_tokens,
+};
+use crate::providers::Attempts;
+use crate::store::{Begun, Branch, NewTurn, SIBLINGS_MAX, StoreError, TurnQuota};
 
 /// A message to send.
 #[derive(Debug, Clone)]
@@ -71,7 +76,7 @@ impl App {
     ///
     /// # Errors
     /// [`AppError::Invalid`], [`AppError::NotFound`] for a conversation that is not the caller's, [`AppError::KeyReused`],
-    /// [`AppError::Forbidden`] for an API key without the scope, [`AppError::Overloaded`] and [`AppError::ShuttingDown`].
+    /// [`AppError::Forbidden`] for an API key without the scope, [`AppError::QuotaExceeded`], [`AppError::Overloaded`] and [`AppError::ShuttingDown`].
     pub async fn send_message(&self, caller: &Caller, message: SendMessage) -> Result<TurnHandle, AppError> {
         self.start(caller, message, Branch::Head).await
     }
@@ -179,8 +184,10 @@ impl App {
         if let Some(language) = &message.language {
             preferences.language = Some(language.as_str().to_owned());
         }
+        let payer = self.payer(caller);
         for _ in 0..DRAWS {
             let now = self.clock.now();
+            let quota = self.turn_quota(&payer, &preferences, (&text, &attachments), &model, now)?;
             let new = NewTurn {
                 account_id: caller.id(),
                 conversation_id: message.conversation_id,
@@ -192,6 +199,7 @@ impl App {
                 model: model.clone(),
                 idempotency: message.idempotency_key.clone().map(|key| (key, fingerprint.clone())),
                 key_expires_at: now.plus(self.settings.chat.idempotency_ttl),
+                quota,
                 now,
             };
             match self.db.begin_turn(new).await {
@@ -209,6 +217,7 @@ impl App {
                     let problem = format!("this message has {SIBLINGS_MAX} versions already");
                     return Err(Invalid::new("message_id", problem).into());
                 }
+                Ok(Begun::OverQuota(over)) => return Err(exceeded(&over, now)),
                 Ok(Begun::KeyReused) => return Err(AppError::KeyReused),
                 Ok(Begun::Replayed(answer_id)) => return self.attach(caller, answer_id, true).await,
                 Ok(Begun::Opened(ids)) => {
@@ -217,6 +226,8 @@ impl App {
                         app: self.clone(),
                         live: live.clone(),
                         text: attachments.beneath(&text),
+                        payer,
+                        attempts: Attempts::default(),
                         preferences,
                         stream: message.stream,
                         on_failure: message.on_failure,
@@ -229,6 +240,27 @@ impl App {
             }
         }
         Err(AppError::Internal("no free conversation id was drawn".to_owned()))
+    }
+
+    /// What the turn is to take of its sender's quotas, but for the thread that it continues; `None` where none hold.
+    fn turn_quota(
+        &self,
+        payer: &Payer,
+        preferences: &Preferences,
+        (text, attachments): (&str, &Attachments),
+        model: &str,
+        now: Timestamp,
+    ) -> Result<Option<TurnQuota>, AppError> {
+        if !payer.has_quotas() {
+            return Ok(None);
+        }
+        let chat = &self.settings.chat;
+        let own = estimate_tokens(&attachments.beneath(text));
+        let prompt_tokens = own.saturating_add(estimate_tokens(&preferences.instructions(&chat.system_prompt)));
+        let most = u64::from(preferences.max_tokens.unwrap_or(chat.max_tokens));
+        let reservation = self.reservation(payer, model, TokenUsage::new(prompt_tokens, most), now)?;
+        let room = i64::from(chat.context_tokens).saturating_sub(i64::try_from(own).unwrap_or(i64::MAX)).max(0);
+        Ok(reservation.map(|reservation| TurnQuota { reservation, context: (room, CONTEXT_MESSAGES - 1) }))
     }
 
     /// The model that shall answer: the one that the message names, else the one that its sender prefers, while that is still offered.

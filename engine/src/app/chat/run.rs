@@ -15,13 +15,14 @@ use super::begin::OnFailure;
 use super::follow::Ending;
 use super::live::{LiveTurn, Stop};
 use super::titles;
+use crate::app::metering::{Payer, Spent};
 use crate::app::{App, AppError, Noun};
-use crate::domain::{FinishReason, Preferences, Role, Timestamp, TokenUsage, TurnState, estimate_tokens};
-use crate::providers::{Answer, ChatMessage, ChatRequest, Delta, ProviderError};
+use crate::domain::{FinishReason, LedgerKind, Preferences, Role, Timestamp, TokenUsage, TurnState, estimate_tokens};
+use crate::providers::{Answer, Attempts, ChatMessage, ChatRequest, Delta, ProviderError};
 use crate::store::{ContextMessage, FinishTurn, LedgerEntry, StoreError};
 
 /// The longest thread that is put before a model, in messages, however short they are.
-const CONTEXT_MESSAGES: i64 = 200;
+pub(super) const CONTEXT_MESSAGES: i64 = 200;
 /// The waits between attempts to store an answer.
 const STORE_RETRIES: [Duration; 4] =
     [Duration::from_millis(50), Duration::from_millis(500), Duration::from_secs(2), Duration::from_secs(5)];
@@ -36,6 +37,10 @@ pub(super) struct Run {
     /// The message as the model reads it.
     pub(super) text: String,
     pub(super) preferences: Preferences,
+    /// Who pays.
+    pub(super) payer: Payer,
+    /// What attempts cost that came to nothing.
+    pub(super) attempts: Attempts,
     pub(super) stream: bool,
     pub(super) on_failure: OnFailure,
     pub(super) began: Timestamp,
@@ -51,6 +56,8 @@ struct Outcome {
     provider: Option<String>,
     model: Option<String>,
     usage: Option<TokenUsage>,
+    /// What the provider says that it cost.
+    cost: Option<u64>,
     prompt_tokens: u64,
     first_token: Option<Duration>,
 }
@@ -64,6 +71,7 @@ impl Outcome {
             provider: None,
             model: None,
             usage: None,
+            cost: None,
             prompt_tokens: 0,
             first_token: None,
         }
@@ -105,7 +113,7 @@ impl Run {
         let ending = self.settle(outcome).await;
         metrics::counter!("parlor_turns_total", "state" => ending.state.as_str()).increment(1);
         if self.live.ids.is_new && ending.state == TurnState::Complete {
-            titles::give(&self.app, &self.live, &self.text, &ending.content);
+            titles::give(&self.app, &self.live, self.payer, &self.text, &ending.content);
         }
         // Whoever hears of the end may send the next message at once.
         drop(self.place);
@@ -154,6 +162,7 @@ impl Run {
             temperature: Some(prefer.temperature.unwrap_or(chat.temperature)),
             max_tokens: Some(prefer.max_tokens.unwrap_or(chat.max_tokens)),
             stream: self.stream,
+            attempts: self.attempts.clone(),
             ..ChatRequest::default()
         })
     }
@@ -196,7 +205,8 @@ impl Run {
                     }
                     Some(Ok(Delta::Model(name))) => outcome.model = Some(name),
                     Some(Ok(Delta::Usage(usage))) => outcome.usage = Some(usage),
-                    Some(Ok(Delta::ToolCall { .. } | Delta::Cost(_))) => {}
+                    Some(Ok(Delta::Cost(micros))) => outcome.cost = Some(micros),
+                    Some(Ok(Delta::ToolCall { .. })) => {}
                     Some(Ok(Delta::Finish(reason))) => finish = Some(reason),
                     Some(Err(error)) => return outcome.broken(&error, self.live.length() > 0),
                     None => break,
@@ -246,7 +256,7 @@ impl Run {
         }
         let now = self.app.clock.now();
         let (content, chunk_ends) = self.live.snapshot();
-        let ledger = self.bill(&outcome, &content);
+        let (ledger, retries) = self.bill(&outcome, &content);
         let usage = ledger.as_ref().map(|entry| entry.usage).unwrap_or_default();
         let end = FinishTurn {
             turn_id: self.live.ids.turn_id,
@@ -260,6 +270,8 @@ impl Run {
             elapsed_ms: millis(now.since(self.began)),
             first_token_ms: outcome.first_token.map(millis),
             ledger,
+            retries,
+            reserved: self.live.ids.reserved,
             outbox_topic: self.app.settings.shared.mongo_uri.as_ref().map(|_| "turn"),
             now,
         };
@@ -317,19 +329,26 @@ impl Run {
         });
     }
 
-    /// What the turn cost: what the provider says, else what is counted here; nothing when it did no work.
-    fn bill(&self, outcome: &Outcome, content: &str) -> Option<LedgerEntry> {
-        let provider = outcome.provider.clone()?;
-        if outcome.usage.is_none() && (content.is_empty() || outcome.state == TurnState::Failed) {
-            return None;
-        }
-        Some(LedgerEntry {
-            account_id: self.live.owner,
-            provider,
-            model: outcome.model.clone().unwrap_or_else(|| self.live.model.clone()),
-            usage: outcome.usage.unwrap_or_else(|| TokenUsage::new(outcome.prompt_tokens, estimate_tokens(content))),
-            is_estimated: outcome.usage.is_none(),
-        })
+    /// What the turn cost, and what attempts cost before it: what the provider says, else what is counted here. The last of those that came to
+    /// nothing is the turn's own, where no answer came; where no provider took the request, there is no bill.
+    fn bill(&self, outcome: &Outcome, content: &str) -> (Option<LedgerEntry>, Vec<LedgerEntry>) {
+        let mut lost = self.attempts.take();
+        // What stands in for an answer was not written by a model.
+        let said = if outcome.state == TurnState::Failed { "" } else { content };
+        let spent = match &outcome.provider {
+            Some(provider) => Some(Spent {
+                provider: provider.clone(),
+                model: outcome.model.clone().unwrap_or_else(|| self.live.model.clone()),
+                usage: outcome.usage.unwrap_or_else(|| TokenUsage::new(outcome.prompt_tokens, estimate_tokens(said))),
+                is_estimated: outcome.usage.is_none(),
+                provider_cost: outcome.cost,
+            }),
+            None => lost.pop().map(Spent::from),
+        };
+        let entry = |kind, spent| self.app.entry(&self.payer, kind, spent, self.began);
+        let retries = lost.into_iter().map(|lost| entry(LedgerKind::Retry, lost.into()));
+        let retries = retries.collect();
+        (spent.map(|spent| entry(LedgerKind::Chat, spent)), retries)
     }
 }
 

@@ -6,9 +6,10 @@ use std::time::Duration;
 use futures_util::StreamExt;
 
 use super::live::LiveTurn;
+use crate::app::metering::{Estimate, Payer, Spent};
 use crate::app::{App, AppError};
-use crate::domain::{Role, TokenUsage, estimate_tokens, title_of};
-use crate::providers::{ChatMessage, ChatRequest, Delta};
+use crate::domain::{LedgerKind, Role, TokenUsage, estimate_tokens, title_of};
+use crate::providers::{Answer, ChatMessage, ChatRequest, Delta, ProviderError};
 use crate::store::LedgerEntry;
 
 /// Titles asked for at once; further conversations keep the title made from their first message.
@@ -23,8 +24,9 @@ const SAID_MAX: usize = 4_096;
 const INSTRUCTIONS: &str = "Give the conversation that follows a title: at most six words, in the conversation's own language, without \
      quotation marks. Answer with the title alone.";
 
-/// Gives the conversation whose first turn this was its title, on a task of its own.
-pub(super) fn give(app: &App, live: &Arc<LiveTurn>, question: &str, answer: &str) {
+/// Gives the conversation whose first turn this was its title, on a task of its own. Whoever paid for the turn pays for it; a quota that has no
+/// room for it leaves things as they are.
+pub(super) fn give(app: &App, live: &Arc<LiveTurn>, payer: Payer, question: &str, answer: &str) {
     if !app.settings.chat.titles || app.providers.is_mock() || app.is_shutting_down() {
         return;
     }
@@ -32,21 +34,29 @@ pub(super) fn give(app: &App, live: &Arc<LiveTurn>, question: &str, answer: &str
     let talk = format!("User: {}\n\nAssistant: {}", excerpt(question), excerpt(answer));
     let (app, live) = (app.clone(), Arc::clone(live));
     app.clone().tasks.spawn(async move {
-        let given = tokio::select! {
-            given = tokio::time::timeout(PATIENCE, app.give_title(&live, talk)) => given,
-            _ = live.stopped() => return,
-        };
-        match given {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(%error, turn = %live.ids.turn_id, "a conversation got no title"),
-            Err(_) => tracing::warn!(turn = %live.ids.turn_id, "a conversation's title took too long"),
+        match app.give_title(&live, payer, talk).await {
+            Ok(()) => {}
+            Err(AppError::QuotaExceeded(over)) => {
+                tracing::debug!(%over, turn = %live.ids.turn_id, "a conversation got no title");
+            }
+            Err(error) => tracing::warn!(%error, turn = %live.ids.turn_id, "a conversation got no title"),
         }
         drop(place);
     });
 }
 
+/// What has come of a title so far.
+#[derive(Default)]
+struct Talk {
+    said: String,
+    /// Who answers: provider and model.
+    by: Option<(String, String)>,
+    usage: Option<TokenUsage>,
+    cost: Option<u64>,
+}
+
 impl App {
-    async fn give_title(&self, live: &LiveTurn, talk: String) -> Result<(), AppError> {
+    async fn give_title(&self, live: &LiveTurn, payer: Payer, talk: String) -> Result<(), AppError> {
         let messages = vec![ChatMessage::text(Role::System, INSTRUCTIONS), ChatMessage::text(Role::User, talk)];
         let request = ChatRequest {
             model: live.model.clone(),
@@ -55,34 +65,49 @@ impl App {
             max_tokens: Some(TOKENS_MAX),
             ..ChatRequest::default()
         };
-        let prompt_tokens = request.estimated_tokens();
-        let down = |error: crate::providers::ProviderError| AppError::ProviderDown { code: error.code().to_owned() };
-        let mut answer = self.providers.chat(request).await.map_err(down)?;
-        let (mut said, mut usage, mut failure) = (String::new(), None, None);
-        while let Some(delta) = answer.deltas.next().await {
-            match delta {
-                Ok(Delta::Text(text)) if said.len() + text.len() <= SAID_MAX => said.push_str(&text),
-                Ok(Delta::Text(_)) => break,
-                Ok(Delta::Model(name)) => answer.model = name,
-                Ok(Delta::Usage(counted)) => usage = Some(counted),
-                Ok(Delta::Finish(_) | Delta::ToolCall { .. } | Delta::Cost(_)) => {}
-                Err(error) => {
-                    failure = Some(error);
-                    break;
-                }
+        let (prompt_tokens, attempts) = (request.estimated_tokens(), request.attempts.clone());
+        let estimate = Estimate { model: live.model.clone(), prompt_tokens, completion_tokens: u64::from(TOKENS_MAX) };
+        let (payer, at, reserved) = self.reserve_for(payer, estimate).await?.into_parts();
+        let mut talk = Talk::default();
+        let outcome = tokio::select! {
+            outcome = tokio::time::timeout(PATIENCE, self.ask_for_title(request, &mut talk)) => match outcome {
+                Ok(outcome) => outcome.map_err(|error| error.code()),
+                Err(_) => Err("title_timeout"),
+            },
+            _ = live.stopped() => Err("cancelled"),
+        };
+        let lost = attempts.take().into_iter().map(Spent::from);
+        let answer = talk.by.map(|(provider, model)| Spent {
+            provider,
+            model,
+            usage: talk.usage.unwrap_or_else(|| TokenUsage::new(prompt_tokens, estimate_tokens(&talk.said))),
+            is_estimated: talk.usage.is_none(),
+            provider_cost: talk.cost,
+        });
+        let ledger: Vec<LedgerEntry> =
+            lost.chain(answer).map(|spent| self.entry(&payer, LedgerKind::Title, spent, at)).collect();
+        // What broke off is no title, and has its price all the same.
+        let title = outcome.is_ok().then(|| title_in(&talk.said)).flatten();
+        if !ledger.is_empty() || reserved.is_some() {
+            self.db.give_title(live.ids, title, live.owner, ledger, reserved).await?;
+        }
+        outcome.map_err(|code| AppError::ProviderDown { code: code.to_owned() })
+    }
+
+    async fn ask_for_title(&self, request: ChatRequest, talk: &mut Talk) -> Result<(), ProviderError> {
+        let Answer { provider, model, mut deltas } = self.providers.chat(request).await?;
+        let (_, model) = talk.by.insert((provider, model));
+        while let Some(delta) = deltas.next().await {
+            match delta? {
+                Delta::Text(text) if talk.said.len() + text.len() <= SAID_MAX => talk.said.push_str(&text),
+                Delta::Text(_) => break,
+                Delta::Model(name) => *model = name,
+                Delta::Usage(counted) => talk.usage = Some(counted),
+                Delta::Cost(micros) => talk.cost = Some(micros),
+                Delta::Finish(_) | Delta::ToolCall { .. } => {}
             }
         }
-        let ledger = LedgerEntry {
-            account_id: live.owner,
-            provider: answer.provider,
-            model: answer.model,
-            usage: usage.unwrap_or(TokenUsage::new(prompt_tokens, estimate_tokens(&said))),
-            is_estimated: usage.is_none(),
-        };
-        // What broke off is no title, and has its price all the same.
-        let title = failure.is_none().then(|| title_in(&said)).flatten();
-        self.db.give_title(live.ids, title, ledger, self.clock.now()).await?;
-        failure.map_or(Ok(()), |error| Err(down(error)))
+        Ok(())
     }
 }
 

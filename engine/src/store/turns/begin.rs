@@ -1,7 +1,9 @@
 //! Beginning: the message, its pending answer, its turn and its key, in one transaction.
 
-use super::{Begun, Branch, NewTurn, Opened, SIBLINGS_MAX, id, tokens};
-use crate::domain::{AccountId, ConversationId, IdempotencyKey, MessageId, TurnId, preview_of, title_of};
+use super::{Begun, Branch, NewTurn, Opened, SIBLINGS_MAX, TurnQuota, id, tokens};
+use crate::domain::{AccountId, ConversationId, IdempotencyKey, MessageId, Timestamp, TurnId, preview_of, title_of};
+use crate::store::messages::context_tokens;
+use crate::store::quotas::{self, OverQuota, Reserved};
 use crate::store::{StoreError, Tx, tx::params};
 
 pub(super) async fn begin_turn(tx: &mut Tx<'_>, new: &NewTurn) -> Result<Begun, StoreError> {
@@ -25,27 +27,22 @@ pub(super) async fn begin_turn(tx: &mut Tx<'_>, new: &NewTurn) -> Result<Begun, 
                 None => return Ok(Begun::NoConversation),
             }
         }
-        None => {
-            tx.execute(
-                "INSERT INTO conversations (id, account_id, title, last_message, message_count, created_at, updated_at) \
-                 VALUES (?, ?, ?, ?, 1, ?, ?)",
-                params![
-                    new.new_conversation_id.get(),
-                    new.account_id.get(),
-                    &title_of(&new.text),
-                    preview_of(&new.text),
-                    now,
-                    now
-                ],
-            )
-            .await?;
-            (new.new_conversation_id, None)
-        }
+        None => (new.new_conversation_id, None),
     };
     let parent = match parent_of(tx, conversation_id, head, new.branch).await? {
         Ok(parent) => parent,
         Err(refused) => return Ok(refused),
     };
+    let held = match &new.quota {
+        None => None,
+        Some(quota) => match hold_quota(tx, quota, parent, new.now).await? {
+            Ok(held) => Some((held, quota.reservation.expires_at)),
+            Err(over) => return Ok(Begun::OverQuota(over)),
+        },
+    };
+    if new.conversation_id.is_none() {
+        insert_conversation(tx, new).await?;
+    }
     let user_message_id = match (new.branch, parent) {
         (Branch::Regenerate(_), Some(asked)) => id(asked, MessageId::new)?,
         _ => insert_question(tx, conversation_id, parent, new).await?,
@@ -65,10 +62,15 @@ pub(super) async fn begin_turn(tx: &mut Tx<'_>, new: &NewTurn) -> Result<Begun, 
             ],
         )
         .await?;
+    let turn_id = id(turn_id, TurnId::new)?;
+    let reserved = match held {
+        Some((held, expires_at)) => Some(quotas::note(tx, held, Some(turn_id), expires_at).await?),
+        None => None,
+    };
     if let Some((key, fingerprint)) = &new.idempotency {
         tx.execute(
             "INSERT INTO idempotency_keys (account_id, idempotency_key, fingerprint, turn_id, expires_at) VALUES (?, ?, ?, ?, ?)",
-            params![new.account_id.get(), key.as_str(), fingerprint, turn_id, new.key_expires_at.micros()],
+            params![new.account_id.get(), key.as_str(), fingerprint, turn_id.get(), new.key_expires_at.micros()],
         )
         .await?;
     }
@@ -95,13 +97,48 @@ pub(super) async fn begin_turn(tx: &mut Tx<'_>, new: &NewTurn) -> Result<Begun, 
         .await?;
     }
     Ok(Begun::Opened(Opened {
-        turn_id: id(turn_id, TurnId::new)?,
+        turn_id,
         conversation_id,
         user_message_id,
         answer_id,
         is_first: parent.is_none(),
         is_new: head.is_none(),
+        reserved,
     }))
+}
+
+async fn insert_conversation(tx: &mut Tx<'_>, new: &NewTurn) -> Result<(), StoreError> {
+    let now = new.now.micros();
+    tx.execute(
+        "INSERT INTO conversations (id, account_id, title, last_message, message_count, created_at, updated_at) \
+         VALUES (?, ?, ?, ?, 1, ?, ?)",
+        params![
+            new.new_conversation_id.get(),
+            new.account_id.get(),
+            &title_of(&new.text),
+            preview_of(&new.text),
+            now,
+            now
+        ],
+    )
+    .await?;
+    Ok(())
+}
+
+/// Takes the turn from its sender's quotas, with the thread that it continues.
+async fn hold_quota(
+    tx: &mut Tx<'_>,
+    quota: &TurnQuota,
+    parent: Option<i64>,
+    now: Timestamp,
+) -> Result<Result<Reserved, OverQuota>, StoreError> {
+    let mut usage = quota.reservation.usage;
+    if let Some(parent) = parent {
+        let (budget, most) = quota.context;
+        let thread = context_tokens(tx, parent, budget, most).await?;
+        usage.prompt_tokens = usage.prompt_tokens.saturating_add(u64::try_from(thread).unwrap_or(0));
+    }
+    quotas::hold(tx, &quota.reservation, usage, now).await
 }
 
 /// What the turn's message follows; for an answer beside another, the message that both answer. Or why there is no such place.

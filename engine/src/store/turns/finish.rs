@@ -1,7 +1,8 @@
 //! Finishing: the answer, the turn's end and the bill, in one transaction.
 
-use super::{FinishTurn, LedgerEntry, count, tokens};
-use crate::domain::{ConversationId, MessageId, Timestamp, TurnId, preview_of};
+use super::{FinishTurn, count, tokens};
+use crate::domain::{MessageId, Timestamp, TurnId, preview_of};
+use crate::store::usage::{Occasion, bill};
 use crate::store::{StoreError, Tx, tx::params};
 
 pub(super) async fn set_answer(
@@ -24,7 +25,7 @@ pub(super) async fn finish_turn(tx: &mut Tx<'_>, end: &FinishTurn) -> Result<boo
     let closed = tx
         .execute(
             "UPDATE turns SET state = ?, provider = ?, model = ?, prompt_tokens = ?, completion_tokens = ?, tokens_estimated = ?, \
-             finish_reason = ?, error_code = ?, chunk_ends = ?, elapsed_ms = ?, first_token_ms = ?, ended_at = ? \
+             cost_micros = ?, finish_reason = ?, error_code = ?, chunk_ends = ?, elapsed_ms = ?, first_token_ms = ?, ended_at = ? \
              WHERE id = ? AND state IN ('pending', 'streaming')",
             params![
                 end.state.as_str(),
@@ -33,6 +34,7 @@ pub(super) async fn finish_turn(tx: &mut Tx<'_>, end: &FinishTurn) -> Result<boo
                 count(usage.prompt_tokens),
                 count(usage.completion_tokens),
                 i64::from(end.ledger.as_ref().is_some_and(|entry| entry.is_estimated)),
+                end.ledger.as_ref().and_then(|entry| entry.cost_micros).map(count),
                 end.finish_reason.as_str(),
                 end.error_code.as_ref(),
                 end.chunk_ends.as_slice(),
@@ -47,9 +49,8 @@ pub(super) async fn finish_turn(tx: &mut Tx<'_>, end: &FinishTurn) -> Result<boo
     if !closed && turn_exists(tx, end.turn_id).await? {
         return Ok(false);
     }
-    if let Some(entry) = &end.ledger {
-        insert_ledger_entry(tx, "chat", end.conversation_id, end.turn_id, entry, end.now).await?;
-    }
+    let occasion = Occasion { conversation: Some(end.conversation_id), turn: Some(end.turn_id) };
+    bill(tx, occasion, end.retries.iter().chain(&end.ledger), end.reserved.as_ref()).await?;
     if !closed {
         return Ok(false);
     }
@@ -78,32 +79,4 @@ async fn turn_exists(tx: &mut Tx<'_>, turn_id: TurnId) -> Result<bool, StoreErro
     let found =
         tx.fetch_optional("SELECT id FROM turns WHERE id = ?", params![turn_id.get()], |row| row.get::<i64>(0)).await?;
     Ok(found.is_some())
-}
-
-pub(super) async fn insert_ledger_entry(
-    tx: &mut Tx<'_>,
-    kind: &'static str,
-    conversation_id: ConversationId,
-    turn_id: TurnId,
-    entry: &LedgerEntry,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    tx.insert(
-        "INSERT INTO usage_ledger (account_id, conversation_id, turn_id, kind, provider, model, prompt_tokens, completion_tokens, \
-         is_estimated, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        params![
-            entry.account_id.get(),
-            conversation_id.get(),
-            turn_id.get(),
-            kind,
-            &entry.provider,
-            &entry.model,
-            count(entry.usage.prompt_tokens),
-            count(entry.usage.completion_tokens),
-            i64::from(entry.is_estimated),
-            now.micros(),
-        ],
-    )
-    .await?;
-    Ok(())
 }

@@ -4,13 +4,15 @@ mod begin;
 mod finish;
 mod read;
 
+use super::quotas::{NewReservation, OverQuota, Reserved};
+use super::usage::{LedgerEntry, Occasion, bill};
 use super::{Db, StoreError, tx::params};
 use crate::domain::{
     AccountId, Attachments, ConversationId, FinishReason, IdempotencyKey, MessageId, Timestamp, TokenUsage, TurnId,
     TurnState, estimate_tokens,
 };
 use begin::{begin_turn, replay};
-use finish::{finish_turn, insert_ledger_entry, set_answer};
+use finish::{finish_turn, set_answer};
 use read::{open_turns, turn_of_owner};
 
 /// What sending a message stores.
@@ -36,8 +38,19 @@ pub struct NewTurn {
     pub idempotency: Option<(IdempotencyKey, String)>,
     /// When the key stops protecting.
     pub key_expires_at: Timestamp,
+    /// What is to be taken from the sender's quotas; `None` where there are none.
+    pub quota: Option<TurnQuota>,
     /// Now.
     pub now: Timestamp,
+}
+
+/// What a turn takes from its sender's quotas.
+#[derive(Debug, Clone)]
+pub struct TurnQuota {
+    /// The reservation, without the thread that the message continues.
+    pub reservation: NewReservation,
+    /// How much of that thread is put before the model, in tokens and in messages.
+    pub context: (i64, i64),
 }
 
 /// Where a turn stands in its conversation.
@@ -68,6 +81,8 @@ pub enum Begun {
     WrongRole,
     /// The message has [`SIBLINGS_MAX`] versions already.
     TooManySiblings,
+    /// It would exceed a quota.
+    OverQuota(OverQuota),
 }
 
 /// Versions that one message can have.
@@ -88,6 +103,8 @@ pub struct Opened {
     pub is_first: bool,
     /// Whether nothing at all was said in its conversation before.
     pub is_new: bool,
+    /// What it holds of its sender's quotas.
+    pub reserved: Option<Reserved>,
 }
 
 /// How a turn ended.
@@ -115,25 +132,14 @@ pub struct FinishTurn {
     pub first_token_ms: Option<i64>,
     /// What is billed; `None` when the provider did no work.
     pub ledger: Option<LedgerEntry>,
+    /// What attempts cost that came to nothing before.
+    pub retries: Vec<LedgerEntry>,
+    /// What the turn holds of its quotas.
+    pub reserved: Option<Reserved>,
     /// Whether the finished turn is also told to the outbox, under this topic.
     pub outbox_topic: Option<&'static str>,
     /// Now.
     pub now: Timestamp,
-}
-
-/// One metered call.
-#[derive(Debug, Clone)]
-pub struct LedgerEntry {
-    /// Who pays.
-    pub account_id: AccountId,
-    /// Who did the work.
-    pub provider: String,
-    /// The model that did it.
-    pub model: String,
-    /// What it cost in tokens.
-    pub usage: TokenUsage,
-    /// Whether the tokens were counted here because the provider reported none.
-    pub is_estimated: bool,
 }
 
 /// A stored turn with its answer.
@@ -188,6 +194,8 @@ pub struct OrphanTurn {
     pub question_tokens: i64,
     /// When the message was stored.
     pub started_at: Timestamp,
+    /// What it holds of its sender's quotas.
+    pub reserved: Option<Reserved>,
 }
 
 impl Db {
@@ -259,17 +267,19 @@ impl Db {
         &self,
         ids: Opened,
         title: Option<String>,
-        ledger: LedgerEntry,
-        now: Timestamp,
+        owner: AccountId,
+        ledger: Vec<LedgerEntry>,
+        reserved: Option<Reserved>,
     ) -> Result<(), StoreError> {
         self.write(move |tx| {
             Box::pin(async move {
-                insert_ledger_entry(tx, "title", ids.conversation_id, ids.turn_id, &ledger, now).await?;
+                let occasion = Occasion { conversation: Some(ids.conversation_id), turn: Some(ids.turn_id) };
+                bill(tx, occasion, ledger.iter(), reserved.as_ref()).await?;
                 if let Some(title) = &title {
                     tx.execute(
                         "UPDATE conversations SET title = ?, title_source = 'model' WHERE id = ? AND account_id = ? \
                          AND title_source = 'message'",
-                        params![title, ids.conversation_id.get(), ledger.account_id.get()],
+                        params![title, ids.conversation_id.get(), owner.get()],
                     )
                     .await?;
                 }

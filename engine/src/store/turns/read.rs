@@ -2,6 +2,7 @@
 
 use super::{OrphanTurn, TurnRecord};
 use crate::domain::{AccountId, ConversationId, FinishReason, MessageId, Timestamp, TokenUsage, TurnId, TurnState};
+use crate::store::quotas::read_reserved;
 use crate::store::{StoreError, Tx, tx::params};
 
 pub(super) async fn turn_of_owner(
@@ -37,8 +38,10 @@ pub(super) async fn turn_of_owner(
 
 pub(super) async fn open_turns(tx: &mut Tx<'_>, limit: i64) -> Result<Vec<OrphanTurn>, StoreError> {
     tx.fetch(
-        "SELECT t.id, t.account_id, t.conversation_id, t.answer_message_id, a.content, t.chunk_ends, t.requested_model, u.tokens, t.started_at \
+        "SELECT t.id, t.account_id, t.conversation_id, t.answer_message_id, a.content, t.chunk_ends, t.requested_model, u.tokens, t.started_at, \
+         q.id, q.account_id, q.api_key_id, q.account_periods, q.key_periods, q.tokens, q.micros, q.created_at \
          FROM turns t JOIN messages a ON a.id = t.answer_message_id JOIN messages u ON u.id = t.user_message_id \
+         LEFT JOIN quota_reservations q ON q.turn_id = t.id \
          WHERE t.state IN ('pending', 'streaming') ORDER BY t.id LIMIT ?",
         params![limit],
         |row| {
@@ -52,6 +55,10 @@ pub(super) async fn open_turns(tx: &mut Tx<'_>, limit: i64) -> Result<Vec<Orphan
                 requested_model: row.get(6)?,
                 question_tokens: row.get(7)?,
                 started_at: Timestamp::from_micros(row.get(8)?),
+                reserved: match row.get::<Option<i64>>(9)? {
+                    Some(_) => Some(read_reserved(row, 9)?),
+                    None => None,
+                },
             })
         },
     )

@@ -33,7 +33,7 @@ fn tell(error: &AppError) -> (StatusCode, String) {
         AppError::Conflict(_) => StatusCode::CONFLICT,
         AppError::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
         AppError::KeyReused => StatusCode::UNPROCESSABLE_ENTITY,
-        AppError::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
+        AppError::TooMany(_) | AppError::QuotaExceeded(_) => StatusCode::TOO_MANY_REQUESTS,
         AppError::ProviderDown { .. } | AppError::ProviderTimeout => StatusCode::INTERNAL_SERVER_ERROR,
         AppError::Overloaded | AppError::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
         AppError::Internal(_) => return (StatusCode::INTERNAL_SERVER_ERROR, "Internal server error".to_owned()),

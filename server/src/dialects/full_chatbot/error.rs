@@ -34,7 +34,7 @@ fn tell(error: &AppError) -> (StatusCode, String) {
         AppError::KeyReused => {
             return (StatusCode::UNPROCESSABLE_ENTITY, "this message_id was used for another message".to_owned());
         }
-        AppError::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
+        AppError::TooMany(_) | AppError::QuotaExceeded(_) => StatusCode::TOO_MANY_REQUESTS,
         AppError::ProviderDown { .. } | AppError::Overloaded | AppError::ShuttingDown => {
             StatusCode::SERVICE_UNAVAILABLE
         }

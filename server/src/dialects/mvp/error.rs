@@ -32,7 +32,7 @@ fn tell(error: &AppError) -> (StatusCode, String) {
         AppError::Conflict(_) => StatusCode::CONFLICT,
         AppError::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
         AppError::KeyReused => StatusCode::UNPROCESSABLE_ENTITY,
-        AppError::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
+        AppError::TooMany(_) | AppError::QuotaExceeded(_) => StatusCode::TOO_MANY_REQUESTS,
         AppError::ProviderDown { .. } | AppError::Overloaded | AppError::ShuttingDown => {
             StatusCode::SERVICE_UNAVAILABLE
         }

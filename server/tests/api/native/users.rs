@@ -218,7 +218,7 @@ async fn usage_is_told_by_day_and_model_and_to_nobody_else() {
     assert_eq!((&recent["totals"]["requests"], recent["items"].as_array().unwrap().len()), (&json!(1), 1));
     let day = usage(&token, "?from=2025-12-31&to=2025-12-31").await.expect(200);
     let expected = json!({"day": "2025-12-31", "model": "old", "requests": 1, "prompt_tokens": 5, "completion_tokens": 7,
-                          "total_tokens": 12, "cost_micros": null});
+                          "total_tokens": 12, "cost_micros": 0});
     assert_eq!(day["items"], json!([expected]));
     assert_eq!(day["to"], "2026-01-01T00:00:00.000000Z");
     let exact = usage(&token, "?from=2025-12-31T12:00:00Z&to=2025-12-31T12:00:01Z").await.expect(200);
