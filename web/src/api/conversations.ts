@@ -1,5 +1,5 @@
 import { callJson } from './client';
-import type { Conversation, Page, StoredMessage } from './types';
+import type { Conversation, Page } from './types';
 
 export interface ConversationsWanted {
   limit: number;
@@ -24,21 +24,14 @@ export function listConversations(token: string, { limit, before, q, archived }:
 export type ConversationChange = Partial<Pick<Conversation, 'pinned' | 'archived'>> & { title?: string };
 
 export function changeConversation(token: string, id: string, change: ConversationChange): Promise<Conversation> {
-  return callJson(address(id), { method: 'PATCH', token, json: change });
+  return callJson(addressOf(id), { method: 'PATCH', token, json: change });
 }
 
 export async function deleteConversation(token: string, id: string): Promise<void> {
-  await callJson(address(id), { method: 'DELETE', token });
+  await callJson(addressOf(id), { method: 'DELETE', token });
 }
 
-function address(id: string): string {
+/** Where a conversation stands. */
+export function addressOf(id: string): string {
   return `/api/v1/conversations/${encodeURIComponent(id)}`;
-}
-
-export function listMessages(token: string, conversationId: string): Promise<StoredMessage[]> {
-  return callJson(`/conversations/${encodeURIComponent(conversationId)}/messages`, { token });
-}
-
-export async function stopMessage(token: string, messageId: string): Promise<void> {
-  await callJson(`/api/v1/chat/messages/${encodeURIComponent(messageId)}/stop`, { method: 'POST', token });
 }

@@ -50,7 +50,7 @@ function refuse(response: ServerResponse, status: number, detail: string): void 
 }
 
 async function collect(signal = new AbortController().signal, seen: AnswerEvent[] = []): Promise<AnswerEvent[]> {
-  const request = { token: 't', message: 'hi', sessionId: undefined, key: 'key-1', signal };
+  const request = { token: 't', path: '/api/v1/chat/stream', begin: { json: { message: 'hi' }, key: 'key-1' }, signal };
   for await (const event of streamAnswer(request, PATIENCE)) seen.push(event);
   return seen;
 }

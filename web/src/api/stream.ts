@@ -4,10 +4,13 @@ import type { AnswerEvent } from './types';
 
 export interface AnswerRequest {
   token: string;
-  message: string;
-  sessionId: string | undefined;
-  /** Names this turn: sent again with the same key, it attaches to the same answer. */
-  key: string;
+  path: string;
+  /** What begins a turn; without it, one that was begun is followed. */
+  begin?: {
+    json: unknown;
+    /** Names the turn: sent again with the same key, it attaches to the same answer. */
+    key: string;
+  };
   signal: AbortSignal;
 }
 
@@ -22,7 +25,7 @@ const PATIENCE: Patience = { delaysMs: [500, 1000, 2000, 4000, 8000, 8000], sile
 const GATEWAY_STATUSES = [502, 503, 504];
 
 /**
- * Sends a message and yields its answer's events, each exactly once. A connection that breaks before `done` or `error`
+ * Begins or follows a turn and yields its answer's events, each exactly once. A connection that breaks before `done` or `error`
  * is made anew from the last event seen. Ends quietly when `signal` aborts.
  *
  * @throws ApiError when the server refuses, or stays out of reach.
@@ -67,12 +70,14 @@ async function* readOnce(request: AnswerRequest, lastSeen: number, silenceMs: nu
   const silence = new AbortController();
   let timer = setTimeout(() => silence.abort(), silenceMs);
   const signal = AbortSignal.any([request.signal, silence.signal]);
-  const headers: Record<string, string> = { Accept: 'text/event-stream', 'Idempotency-Key': request.key };
+  const { token, path, begin } = request;
+  const headers: Record<string, string> = { Accept: 'text/event-stream' };
+  if (begin) headers['Idempotency-Key'] = begin.key;
   if (lastSeen > 0) headers['Last-Event-ID'] = String(lastSeen);
   let reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
   try {
-    const json = { message: request.message, session_id: request.sessionId };
-    const response = await send('/api/chat/stream', { method: 'POST', token: request.token, json, headers, signal });
+    const call = begin ? { method: 'POST', json: begin.json } : {};
+    const response = await send(path, { ...call, token, headers, signal });
     reader = response.body?.getReader();
     const parser = new SseParser();
     const decoder = new TextDecoder('utf-8', { ignoreBOM: true });

@@ -15,12 +15,24 @@ export interface Page<T> {
   next: string | null;
 }
 
+export type Rating = 'up' | 'down';
+
+export type AnswerState = 'pending' | 'streaming' | 'complete' | 'incomplete' | 'cancelled' | 'failed' | 'interrupted';
+
 export interface StoredMessage {
-  id: number | string;
+  id: string;
+  /** The message that it follows. */
+  parent_id: string | null;
   role: 'system' | 'user' | 'assistant' | 'tool';
+  /** Of an answer that is being written, what had been saved. */
   content: string;
-  /** RFC 3339, UTC. */
-  created_at: string;
+  /** Of an answer. */
+  state: AnswerState | null;
+  /** Of an answer that has ended. */
+  finish_reason: FinishReason | null;
+  feedback: { rating: Rating } | null;
+  /** Its versions, itself among them, in the order in which they were made; `index` counts from 0. */
+  siblings: { index: number; ids: string[] };
 }
 
 export type FinishReason = 'stop' | 'length' | 'content_filter' | 'cancelled' | 'error';

@@ -6,7 +6,6 @@ import { Icon } from '../ui/icons';
 import { Notice } from '../ui/Notice';
 import { Composer } from './Composer';
 import { EmptyChat } from './EmptyChat';
-import { awaitsAnswer } from './entries';
 import { MessageList } from './MessageList';
 import { useChat } from './useChat';
 import { useStickToEnd } from './useStickToEnd';
@@ -19,19 +18,19 @@ export function ChatPage({ session, auth }: { session: Session; auth: SessionSta
   const signedOut = useCallback(() => leave('Your session has ended. Please sign in again.'), [leave]);
   const history = useHistory(session.kind === 'user' ? session.token : undefined, signedOut);
   const chat = useChat(session, { onSignedOut: signedOut, onGuestsRefused: refuseGuests, onChanged: history.refresh });
-  const end = useStickToEnd(chat.entries);
+  const end = useStickToEnd(chat.entries, chat.entries[0]?.key);
   const { conversationId, entries, phase } = chat;
-  const answering = phase === 'answering' || phase === 'stopping';
+  const opening = phase === 'loading' && entries.length === 0;
 
   // A reload comes back to the conversation that the address names.
+  const [named] = useState(() => ADDRESS.exec(location.hash)?.[1]);
   const openFirst = useRef(chat.open);
   useEffect(() => {
-    const named = ADDRESS.exec(location.hash)?.[1];
     if (named) openFirst.current(named);
-  }, []);
+  }, [named]);
   useEffect(() => {
-    const named = session.kind === 'user' && conversationId !== undefined;
-    if (named || phase === 'idle') window.history.replaceState(null, '', named ? `#/c/${conversationId}` : '/');
+    const has = session.kind === 'user' && conversationId !== undefined;
+    if (has || phase === 'idle') window.history.replaceState(null, '', has ? `#/c/${conversationId}` : '/');
   }, [session.kind, conversationId, phase]);
 
   useEffect(() => {
@@ -88,15 +87,10 @@ export function ChatPage({ session, auth }: { session: Session; auth: SessionSta
           </button>
         </header>
         <div className="scroll" ref={end.frame} onScroll={end.onScroll}>
-          {phase === 'loading' && <p className="loading" role="status">Opening the conversation…</p>}
+          {opening && <p className="loading" role="status">Opening the conversation…</p>}
           {phase === 'idle' && entries.length === 0 && !chat.error && <EmptyChat onPick={chat.send} />}
-          {entries.length > 0 && <MessageList entries={entries} busy={answering} />}
+          {entries.length > 0 && <MessageList chat={chat} busy={phase !== 'idle'} />}
           <div className="under-messages">
-            {phase === 'idle' && !chat.error && conversationId !== undefined && awaitsAnswer(entries) && (
-              <Notice tone="info" action={{ label: 'Look again', onClick: () => chat.open(conversationId) }}>
-                The answer may still be on its way.
-              </Notice>
-            )}
             {chat.error && (
               <Notice tone="error" action={chat.retry && { label: 'Try again', onClick: chat.retry }}>
                 {chat.error}
@@ -106,13 +100,14 @@ export function ChatPage({ session, auth }: { session: Session; auth: SessionSta
         </div>
         {!end.atEnd && (
           <button type="button" className="to-end" aria-label="Go to the newest message" onClick={end.toEnd}>
-            <Icon name="down" />
+            <Icon name="toEnd" />
           </button>
         )}
         <Composer
           phase={phase}
           canStop={session.kind === 'user'}
-          focusKey={phase === 'loading' ? '' : (conversationId ?? 'new')}
+          focusKey={opening ? '' : (conversationId ?? 'new')}
+          returned={chat.returned}
           onSend={(message) => turnTo(() => chat.send(message))}
           onStop={chat.stop}
         />

@@ -1,5 +1,6 @@
 import { useEffect, useLayoutEffect, useRef, useState, type FormEvent, type KeyboardEvent } from 'react';
 import { Icon, StopIcon } from '../ui/icons';
+import { isTooLong, MessageLength } from './MessageLength';
 import type { Phase } from './useChat';
 
 interface Props {
@@ -7,15 +8,21 @@ interface Props {
   canStop: boolean;
   /** Changes when the page turns to another conversation, which takes the focus here. */
   focusKey: string;
+  /** A message that was refused: it is the draft again, before what has been written meanwhile. */
+  returned: { text: string } | undefined;
   onSend: (message: string) => void;
   onStop: () => void;
 }
 
-export function Composer({ phase, canStop, focusKey, onSend, onStop }: Props) {
+export function Composer({ phase, canStop, focusKey, returned, onSend, onStop }: Props) {
   const [draft, setDraft] = useState('');
   const area = useRef<HTMLTextAreaElement>(null);
   const answering = phase === 'answering' || phase === 'stopping';
-  const ready = phase === 'idle' && draft.trim() !== '';
+  const ready = phase === 'idle' && draft.trim() !== '' && !isTooLong(draft);
+
+  useEffect(() => {
+    if (returned) setDraft((now) => (now.trim() === '' ? returned.text : `${returned.text}\n\n${now}`));
+  }, [returned]);
 
   useEffect(() => {
     // On a touch screen the focus would open the keyboard over what is to be read.
@@ -71,6 +78,7 @@ export function Composer({ phase, canStop, focusKey, onSend, onStop }: Props) {
           </button>
         )}
       </div>
+      <MessageLength text={draft} />
       <p className="hint" id="draft-hint">
         Enter sends, Shift+Enter begins a new line. Answers can be wrong: check what matters.
       </p>

@@ -9,10 +9,15 @@ export interface StickToEnd {
   toEnd: () => void;
 }
 
-/** Keeps a scrolled frame at its end while it grows, unless the reader has scrolled up. */
-export function useStickToEnd(content: unknown): StickToEnd {
+/**
+ * Keeps a scrolled frame at its end while it grows, unless the reader has scrolled up; then what is read stays where it is.
+ *
+ * @param first names what stands first: when that changes, something came before it.
+ */
+export function useStickToEnd(content: unknown, first: string | undefined): StickToEnd {
   const frame = useRef<HTMLDivElement>(null);
   const stuck = useRef(true);
+  const before = useRef<{ first: string | undefined; height: number }>({ first: undefined, height: 0 });
   const [atEnd, setAtEnd] = useState(true);
 
   const onScroll = useCallback(() => {
@@ -29,8 +34,12 @@ export function useStickToEnd(content: unknown): StickToEnd {
   }, []);
 
   useLayoutEffect(() => {
-    if (stuck.current) frame.current?.scrollTo({ top: frame.current.scrollHeight });
-  }, [content]);
+    const element = frame.current;
+    if (!element) return;
+    if (stuck.current) element.scrollTo({ top: element.scrollHeight });
+    else if (before.current.first !== first) element.scrollTop += element.scrollHeight - before.current.height;
+    before.current = { first, height: element.scrollHeight };
+  }, [content, first]);
 
   // The frame also shrinks: a phone is turned, its keyboard opens, the message field grows.
   useEffect(() => {
