@@ -11,7 +11,7 @@ export function App({ mailLink }: { mailLink: MailLink | undefined }) {
   if (auth.resuming) return null;
   if (link) {
     const onReset = () => {
-      auth.leave('Your new password is set. Sign in with it.');
+      auth.leave('Your new password is set. Sign in with it.', false);
       done();
     };
     const email = auth.session?.kind === 'user' ? auth.session.email : '';

@@ -1,5 +1,5 @@
-import { callJson, refusal, unreachable } from './client';
-import { keepToken, sendWithCookie } from './tokens';
+import { ApiError, callJson, refusal, unreachable } from './client';
+import { keepToken, newestOf, renew, sendWithCookie } from './tokens';
 
 /** The kinds of links that are mailed. */
 export type LinkKind = 'reset-password' | 'verify-email';
@@ -43,4 +43,44 @@ export async function resetPassword(linkToken: string, password: string): Promis
 /** Verifies the address that a link was mailed to, once. */
 export async function verifyEmail(linkToken: string): Promise<void> {
   await callJson('/api/v1/auth/verify-email', { method: 'POST', json: { token: linkToken } });
+}
+
+/** Changes the password and returns the token of a new session: all others end, and all API keys. */
+export async function changePassword(token: string, current: string, next: string): Promise<string> {
+  const json = { current_password: current, new_password: next };
+  const answer = await callJson<{ access_token: string }>('/api/v1/auth/password', { method: 'POST', token, json, cookie: true });
+  return keepToken(answer.access_token);
+}
+
+/** Erases the account with its conversations. */
+export async function deleteAccount(token: string, password: string): Promise<void> {
+  await callJson('/api/v1/users/me', { method: 'DELETE', token, json: { password } });
+}
+
+interface OpenSession {
+  id: string;
+  last_used_at: string;
+}
+
+async function listSessions(token: string): Promise<OpenSession[]> {
+  return (await callJson<{ items: OpenSession[] }>('/api/v1/auth/sessions', { token })).items;
+}
+
+/**
+ * Ends all sessions of the account but this one, and returns how many. No session says that it is ours: ours is the one that is used
+ * when we refresh.
+ */
+export async function endOtherSessions(token: string): Promise<number> {
+  const before = new Map((await listSessions(token)).map(({ id, last_used_at }) => [id, last_used_at]));
+  if ((await renew(newestOf(token))) === undefined) throw new ApiError(401, 'Your session has ended.');
+  const after = await listSessions(token);
+  const used = after.filter(({ id, last_used_at }) => before.get(id) !== last_used_at);
+  if (used.length !== 1) throw new ApiError(409, 'Another session was used just now. Please try again.');
+  const others = after.filter(({ id }) => id !== used[0]?.id);
+  for (const { id } of others) {
+    await callJson(`/api/v1/auth/sessions/${encodeURIComponent(id)}`, { method: 'DELETE', token }).catch((refused: unknown) => {
+      if (!(refused instanceof ApiError) || refused.status !== 404) throw refused;
+    });
+  }
+  return others.length;
 }

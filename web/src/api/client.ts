@@ -1,4 +1,4 @@
-import { newestOf, renew } from './tokens';
+import { newestOf, renew, WITH_COOKIE } from './tokens';
 
 /** What the server refused, in its own words. `status` is 0 when it could not be reached at all. */
 export class ApiError extends Error {
@@ -17,6 +17,8 @@ export interface Call {
   token?: string | undefined;
   json?: unknown;
   headers?: Record<string, string>;
+  /** The answer sets the session's cookie. */
+  cookie?: boolean;
   signal?: AbortSignal;
 }
 
@@ -37,6 +39,7 @@ export async function send(path: string, call: Call): Promise<Response> {
 
 async function attempt(path: string, call: Call, token: string | undefined): Promise<Response> {
   const headers = new Headers(call.headers);
+  if (call.cookie) for (const [name, value] of Object.entries(WITH_COOKIE)) headers.set(name, value);
   if (token) headers.set('Authorization', `Bearer ${token}`);
   if (call.json !== undefined) headers.set('Content-Type', 'application/json');
   const body = call.json === undefined ? null : JSON.stringify(call.json);
@@ -46,7 +49,7 @@ async function attempt(path: string, call: Call, token: string | undefined): Pro
       headers,
       body,
       signal: call.signal ?? null,
-      credentials: 'omit',
+      credentials: call.cookie ? 'same-origin' : 'omit',
       cache: 'no-store',
     });
   } catch (error) {

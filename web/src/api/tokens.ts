@@ -5,7 +5,7 @@
 
 const CALL_TIMEOUT_MS = 30_000;
 /** Asks for the cookie. A page of another site cannot send it. */
-const WITH_COOKIE = { 'X-Parlor-CSRF': '1' };
+export const WITH_COOKIE = { 'X-Parlor-CSRF': '1' };
 
 let known: { first: string; newest: string } | undefined;
 let renewing: Promise<string | undefined> | undefined;

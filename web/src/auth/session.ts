@@ -9,11 +9,13 @@ export interface SessionState {
   session: Session | undefined;
   /** It is not known yet who is signed in. */
   resuming: boolean;
-  /** Why the sign-in page is shown again. */
+  /** What has happened to the session: why the sign-in page is shown again, or that something has been done. */
   notice: string;
+  tell: (notice: string) => void;
   guestsAllowed: boolean;
   enter: (session: Session) => void;
-  leave: (notice: string) => void;
+  /** Shows the sign-in page, and says why. `forGood` signs this browser out; otherwise the session ended by itself. */
+  leave: (notice: string, forGood: boolean) => void;
   refuseGuests: () => void;
 }
 
@@ -45,10 +47,10 @@ export function useSession(): SessionState {
     setSession(next);
   }, []);
 
-  const leave = useCallback((why: string) => {
+  const leave = useCallback((why: string, forGood: boolean) => {
     sessionStorage.removeItem(KEY);
     // A session that ended by itself may be another account's by now: only who says so is signed out.
-    if (why === '' && localStorage.getItem(SIGNED_IN_KEY) !== null) {
+    if (forGood && localStorage.getItem(SIGNED_IN_KEY) !== null) {
       localStorage.removeItem(SIGNED_IN_KEY);
       void logout();
     }
@@ -59,10 +61,10 @@ export function useSession(): SessionState {
   const refuseGuests = useCallback(() => {
     sessionStorage.setItem(NO_GUESTS_KEY, '1');
     setGuestsAllowed(false);
-    leave('This server does not take guests. Sign in or create an account to go on.');
+    leave('This server does not take guests. Sign in or create an account to go on.', false);
   }, [leave]);
 
-  return { session, resuming, notice, guestsAllowed, enter, leave, refuseGuests };
+  return { session, resuming, notice, tell: setNotice, guestsAllowed, enter, leave, refuseGuests };
 }
 
 export function newGuest(): Session {

@@ -15,7 +15,7 @@ const ADDRESS = /^#\/c\/([0-9]{1,16})$/;
 export function ChatPage({ session, auth }: { session: Session; auth: SessionState }) {
   const [drawer, setDrawer] = useState(false);
   const { leave, refuseGuests } = auth;
-  const signedOut = useCallback(() => leave('Your session has ended. Please sign in again.'), [leave]);
+  const signedOut = useCallback(() => leave('Your session has ended. Please sign in again.', false), [leave]);
   const history = useHistory(session.kind === 'user' ? session.token : undefined, signedOut);
   const chat = useChat(session, { onSignedOut: signedOut, onGuestsRefused: refuseGuests, onChanged: history.refresh });
   const end = useStickToEnd(chat.entries, chat.entries[0]?.key);
@@ -46,10 +46,10 @@ export function ChatPage({ session, auth }: { session: Session; auth: SessionSta
     act();
   }
 
-  function signOut() {
+  function signOut(why: string) {
     // Whoever signs in next begins on a fresh page; a session that ran out comes back to its conversation.
     window.history.replaceState(null, '', '/');
-    leave('');
+    leave(why, true);
   }
 
   return (
@@ -59,6 +59,7 @@ export function ChatPage({ session, auth }: { session: Session; auth: SessionSta
       </a>
       <Sidebar
         session={session}
+        auth={auth}
         history={history}
         current={conversationId}
         open={drawer}
@@ -86,6 +87,13 @@ export function ChatPage({ session, auth }: { session: Session; auth: SessionSta
             <Icon name="plus" />
           </button>
         </header>
+        {auth.notice && (
+          <div className="news">
+            <Notice tone="info" action={{ label: 'Close', onClick: () => auth.tell('') }}>
+              {auth.notice}
+            </Notice>
+          </div>
+        )}
         <div className="scroll" ref={end.frame} onScroll={end.onScroll}>
           {opening && <p className="loading" role="status">Opening the conversation…</p>}
           {phase === 'idle' && entries.length === 0 && !chat.error && <EmptyChat onPick={chat.send} />}

@@ -16,6 +16,7 @@ const AUTH: SessionState = {
   session: undefined,
   resuming: false,
   notice: '',
+  tell: nothing,
   guestsAllowed: true,
   enter: nothing,
   leave: nothing,

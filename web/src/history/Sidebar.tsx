@@ -1,10 +1,12 @@
-import type { Session } from '../auth/session';
+import { AccountMenu } from '../account/AccountMenu';
+import type { Session, SessionState } from '../auth/session';
 import { Icon, Logo } from '../ui/icons';
 import { ConversationList } from './ConversationList';
 import type { History } from './useHistory';
 
 interface Props {
   session: Session;
+  auth: SessionState;
   history: History;
   current: string | undefined;
   open: boolean;
@@ -12,7 +14,8 @@ interface Props {
   onNew: () => void;
   onDeleted: (id: string) => void;
   onClose: () => void;
-  onSignOut: () => void;
+  /** Says why, where the account is gone. */
+  onSignOut: (why: string) => void;
 }
 
 export function Sidebar(props: Props) {
@@ -37,10 +40,16 @@ export function Sidebar(props: Props) {
         </p>
       )}
       <div className="sidebar-foot">
-        <span className="who">{session.kind === 'user' ? session.email : 'Guest'}</span>
-        <button type="button" className="link" onClick={props.onSignOut}>
-          {session.kind === 'user' ? 'Sign out' : 'Sign in'}
-        </button>
+        {session.kind === 'user' ? (
+          <AccountMenu session={session} auth={props.auth} onSignOut={props.onSignOut} />
+        ) : (
+          <>
+            <span className="who">Guest</span>
+            <button type="button" className="link" onClick={() => props.onSignOut('')}>
+              Sign in
+            </button>
+          </>
+        )}
       </div>
     </aside>
   );

@@ -1,4 +1,4 @@
-import { cleanup } from '@testing-library/react';
+import { cleanup, configure } from '@testing-library/react';
 import { afterEach, vi } from 'vitest';
 
 // jsdom lays nothing out.
@@ -10,6 +10,8 @@ class NoResizes {
 
 /** Gives jsdom what it lacks and the pages use, and takes each test's page away at its end. To be called at the top of a test file. */
 export function useTestPage(): void {
+  // A busy machine is slow, and no test is about time.
+  configure({ asyncUtilTimeout: 15_000 });
   globalThis.ResizeObserver ??= NoResizes;
   globalThis.matchMedia ??= (() => ({ matches: false })) as unknown as typeof matchMedia;
   Element.prototype.scrollTo ??= () => undefined;

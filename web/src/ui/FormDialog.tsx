@@ -8,7 +8,7 @@ interface Props {
   confirm: string;
   danger?: boolean;
   /** The fields. */
-  children: ReactNode;
+  children?: ReactNode;
   /** What it throws is shown, and the dialog stays. */
   onConfirm: () => Promise<void>;
   onClose: () => void;
