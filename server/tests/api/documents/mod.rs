@@ -2,6 +2,7 @@
 
 mod advanced;
 mod classic;
+mod examples;
 mod full_chatbot;
 mod mvp;
 mod native;
