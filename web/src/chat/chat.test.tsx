@@ -152,6 +152,21 @@ describe('a message', () => {
     expect(screen.getAllByRole('article')).toHaveLength(2);
   });
 
+  test('that meets the end of the session waits for the same account to sign in again', async () => {
+    override = ({ call }, response) => {
+      if (!/(stream|refresh)$/.test(call)) return false;
+      answer(response, 401, { detail: 'Could not validate credentials' });
+      return true;
+    };
+    const page = open('');
+    await userEvent.type(draft(), 'Hello?{Enter}');
+    await waitFor(() => expect(sessionStorage.getItem('parlor.draft')).toContain('Hello?'));
+    page.unmount();
+    open('');
+    await waitFor(() => expect(draft().value).toBe('Hello?'));
+    expect(sessionStorage.getItem('parlor.draft')).toBeNull();
+  });
+
   test('that is too long is counted and not sent', async () => {
     open('');
     fireEvent.change(draft(), { target: { value: '🌿'.repeat(32_000) } });

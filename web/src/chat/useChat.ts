@@ -5,6 +5,7 @@ import { listMessages, rateAnswer, stopMessage, switchBranch } from '../api/mess
 import type { Page, Rating, StoredMessage } from '../api/types';
 import { newKey, type Session } from '../auth/session';
 import { isOpen, renewed, type Entry } from './entries';
+import { dropDraft, keepDraft, keptDraft } from './keptDraft';
 import { answerKeyOf, begun, requestOf, type Turn } from './turns';
 import { watchAnswer } from './watchAnswer';
 
@@ -57,7 +58,10 @@ export function useChat(session: Session, { onSignedOut, onGuestsRefused, onChan
   const [phase, setPhase] = useState<Phase>('idle');
   const [error, setError] = useState('');
   const [editing, setEditing] = useState<Chat['editing']>();
-  const [returned, setReturned] = useState<Chat['returned']>();
+  const [returned, setReturned] = useState<Chat['returned']>(() => {
+    const text = session.kind === 'user' ? keptDraft(session.email) : undefined;
+    return text === undefined ? undefined : { text };
+  });
   const [again, setAgain] = useState<() => void>();
   // What is under way; replaced whenever the page turns to something else, so that late news is dropped.
   const current = useRef(new AbortController());
@@ -75,7 +79,10 @@ export function useChat(session: Session, { onSignedOut, onGuestsRefused, onChan
     return current.current.signal;
   }, []);
 
-  useEffect(() => () => current.current.abort(), []);
+  useEffect(() => {
+    dropDraft();
+    return () => current.current.abort();
+  }, []);
 
   const show = (next: Entry[]) => {
     shown.current = next;
@@ -89,7 +96,7 @@ export function useChat(session: Session, { onSignedOut, onGuestsRefused, onChan
 
   const fail = (refused: unknown, retry?: () => void) => {
     setPhase('idle');
-    if (refused instanceof ApiError && refused.status === 401) {
+    if (isSignedOut(refused)) {
       if (session.kind === 'guest') onGuestsRefused();
       else onSignedOut();
       return;
@@ -173,6 +180,9 @@ export function useChat(session: Session, { onSignedOut, onGuestsRefused, onChan
       if (isRefusal(refused) && running.current.messageId === undefined) {
         show(before);
         giveBack(turn);
+        fail(refused);
+      } else if (session.kind === 'user' && isSignedOut(refused) && turn.kind === 'send' && running.current.messageId === undefined) {
+        keepDraft(session.email, turn.message);
         fail(refused);
       } else {
         patch(answerKeyOf(turn), { state: 'failed' });
@@ -302,6 +312,10 @@ export function useChat(session: Session, { onSignedOut, onGuestsRefused, onChan
       clear();
     },
   };
+}
+
+function isSignedOut(refused: unknown): boolean {
+  return refused instanceof ApiError && refused.status === 401;
 }
 
 /** Whether the server said no, and has stored nothing. */
