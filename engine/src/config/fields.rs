@@ -112,6 +112,38 @@ impl<'de> Deserialize<'de> for Seconds {
     }
 }
 
+/// A time above 0 and of at most an hour, in whole milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Milliseconds(pub u32);
+
+impl<'de> Deserialize<'de> for Milliseconds {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        bounded(u32::deserialize(deserializer)?, 3_600_000).map(Self)
+    }
+}
+
+/// A share among others: 1 to 1000.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Weight(pub u32);
+
+impl Default for Weight {
+    fn default() -> Self {
+        Self(1)
+    }
+}
+
+impl<'de> Deserialize<'de> for Weight {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        bounded(u32::deserialize(deserializer)?, 1_000).map(Self)
+    }
+}
+
+fn bounded<E: serde::de::Error>(number: u32, most: u32) -> Result<u32, E> {
+    if (1..=most).contains(&number) { Ok(number) } else { Err(expected(format!("a whole number from 1 to {most}"))) }
+}
+
 fn checked(kind: Kind, text: &str) -> Result<String, String> {
     match parse(kind, Duration::from_secs(1), Raw::One(text.to_owned())) {
         Ok(Some(Value::Text(text))) => Ok(text),

@@ -37,7 +37,9 @@ pub struct ProviderSettings {
     pub total_timeout: Duration,
     /// Further attempts after one that failed before its first token.
     pub max_retries: u32,
-    /// Failures in a row after which a provider is left alone.
+    /// Retries, as a share of the calls of a target.
+    pub retry_share: f64,
+    /// Failures in a row after which a target is left alone.
     pub breaker_failures: u32,
     /// How long it is then left alone.
     pub breaker_cooldown: Duration,
@@ -107,6 +109,7 @@ impl ProviderSettings {
             idle_timeout: reader.duration("providers.idle_timeout_seconds"),
             total_timeout: reader.duration("providers.total_timeout_seconds"),
             max_retries: reader.integer("providers.max_retries"),
+            retry_share: reader.number("providers.retry_share"),
             breaker_failures: reader.integer("providers.breaker_failures"),
             breaker_cooldown: reader.duration("providers.breaker_cooldown_seconds"),
         };

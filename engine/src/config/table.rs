@@ -139,6 +139,8 @@ pub static TABLE: &[Setting] = &[
         "How long one answer may take in all."),
     setting("providers.max_retries", Integer(0, 10), "2",
         "Further attempts after one that failed before its first token."),
+    setting("providers.retry_share", Number(0.0, 1.0), "0.2",
+        "The most retries for each call of a target, over many calls; a few are always allowed."),
     setting("providers.breaker_failures", Integer(1, 1_000), "5",
         "Failures in a row after which a provider is left alone."),
     setting("providers.breaker_cooldown_seconds", up_to(HOUR), "30",

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::fields::{ApiKey, Name, WebUrl};
+use super::fields::{ApiKey, Name, Seconds, WebUrl};
 use super::reader::Reader;
 use super::sections::{Check, Entry, Section, Shape};
 
@@ -19,6 +19,9 @@ pub struct UpstreamSettings {
     pub kind: UpstreamKind,
     /// Where it is.
     pub url: WebUrl,
+    /// How long connecting to it may take, where that is not as for the others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connect_timeout_seconds: Option<Seconds>,
     /// Its keys, used in turn; without any, requests carry none.
     #[serde(default)]
     pub keys: Vec<ApiKey>,
@@ -51,6 +54,7 @@ name = "second-account"
 kind = "openai"
 url = "https://api.openai.com/v1"
 keys = ["env:SECOND_OPENAI_API_KEY"]
+connect_timeout_seconds = 2
 "#,
     };
 

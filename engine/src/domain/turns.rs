@@ -118,6 +118,16 @@ impl TokenUsage {
         Self { prompt_tokens, completion_tokens, cached_tokens: 0 }
     }
 
+    /// These and those.
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Self {
+        Self {
+            prompt_tokens: self.prompt_tokens.saturating_add(other.prompt_tokens),
+            completion_tokens: self.completion_tokens.saturating_add(other.completion_tokens),
+            cached_tokens: self.cached_tokens.saturating_add(other.cached_tokens),
+        }
+    }
+
     /// Both together.
     #[must_use]
     pub const fn total(self) -> u64 {

@@ -2,9 +2,11 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use tokio::time::Instant;
 
 use super::attempts::Trying;
@@ -12,7 +14,7 @@ use super::clock::RetryClock;
 use super::error::{ProviderError, TimeoutPhase};
 use super::guard::{Guarded, Limits};
 use super::retry::{self, Situation, Step};
-use super::route::{Hop, Route};
+use super::route::Hop;
 use super::wire::{WireAnswer, WireBody, WireBytes, WireRequest, WireResponse};
 use super::{Answer, ChatRequest, Delta, DeltaStream, Provider, openai};
 
@@ -37,63 +39,101 @@ pub(super) struct Rules {
     pub(super) max_retries: u32,
 }
 
-/// Asks the route's targets until one begins to answer.
+/// A call under way: whom it asks, in which order, and until when.
+#[derive(Clone, Copy)]
+pub(super) struct Course<'a> {
+    pub(super) hops: &'a [&'a Hop],
+    pub(super) hedge_after: Option<Duration>,
+    pub(super) total_until: Instant,
+}
+
+/// Asks the course's targets until one begins to answer: its place among them, and the answer.
 ///
 /// # Errors
 /// Why none does: the first that was asked has the say.
-pub(super) async fn ask<A: Asking>(route: &Route, rules: &Rules, asking: &A) -> Result<A::Answer, ProviderError> {
-    let total_until = Instant::now() + route.total;
-    let asked = Box::pin(in_turn(route, rules, asking, total_until));
-    let outcome = tokio::time::timeout_at(total_until, asked).await;
+pub(super) async fn ask<A: Asking>(
+    course: Course<'_>,
+    rules: &Rules,
+    asking: &A,
+) -> Result<(usize, A::Answer), ProviderError> {
+    let asked = Box::pin(in_turn(course, rules, asking));
+    let outcome = tokio::time::timeout_at(course.total_until, asked).await;
     outcome.unwrap_or(Err(ProviderError::Timeout(TimeoutPhase::Total)))
 }
 
 async fn in_turn<A: Asking>(
-    route: &Route,
+    course: Course<'_>,
     rules: &Rules,
     asking: &A,
-    total_until: Instant,
-) -> Result<A::Answer, ProviderError> {
-    let hops: Vec<&Hop> = route.hops.iter().filter(|hop| asking.suits(hop.target.provider.as_ref())).collect();
-    if hops.is_empty() && !route.hops.is_empty() {
+) -> Result<(usize, A::Answer), ProviderError> {
+    let suiting = |(_, hop): &(usize, &&Hop)| asking.suits(hop.target.provider.as_ref());
+    let mut waiting: VecDeque<(usize, &Hop)> =
+        course.hops.iter().enumerate().filter(suiting).map(|(place, hop)| (place, *hop)).collect();
+    if waiting.is_empty() && !course.hops.is_empty() {
         return Err(ProviderError::Unsupported);
     }
+    let mut hedge_after = course.hedge_after;
     let mut failure: Option<ProviderError> = None;
-    for (index, hop) in hops.iter().enumerate() {
-        let later = hops.get(index + 1..).unwrap_or_default();
-        match with_retries(hop, later, rules, asking, total_until).await {
-            Ok(answer) => return Ok(answer),
-            Err(error) if !error.fails_over() => return Err(error),
-            Err(error) => failure = Some(more_telling(failure, error)),
+    // One, or two while the second is asked beside the first. Those left in it at the end are dropped, and with them
+    // their connections.
+    let mut asked = FuturesUnordered::new();
+    loop {
+        if asked.is_empty() {
+            let Some((place, hop)) = waiting.pop_front() else { break };
+            hop.target.count_call();
+            asked.push(with_retries(place, hop, course, rules, asking));
+        }
+        let outcome = match (hedge_after, waiting.front().copied()) {
+            (Some(after), Some((place, hop))) => tokio::select! {
+                biased;
+                outcome = asked.next() => outcome,
+                () = rules.clock.sleep(after) => {
+                    hedge_after = None;
+                    if hop.target.would_admit() && hop.target.take_extra() {
+                        waiting.pop_front();
+                        metrics::counter!("parlor_provider_hedges_total", "provider" => hop.target.provider.name().to_owned()).increment(1);
+                        asked.push(with_retries(place, hop, course, rules, asking));
+                    }
+                    continue;
+                }
+            },
+            _ => asked.next().await,
+        };
+        match outcome {
+            None => break,
+            Some(Ok(answer)) => return Ok(answer),
+            Some(Err(error)) if !error.fails_over() => return Err(error),
+            Some(Err(error)) => failure = Some(more_telling(failure, error)),
         }
     }
     Err(failure.unwrap_or(ProviderError::UnknownModel))
 }
 
-/// Asks one target as often as the rules allow.
+/// Asks one target as often as the rules and its budget allow.
 async fn with_retries<A: Asking>(
+    place: usize,
     hop: &Hop,
-    later: &[&Hop],
+    course: Course<'_>,
     rules: &Rules,
     asking: &A,
-    total_until: Instant,
-) -> Result<A::Answer, ProviderError> {
+) -> Result<(usize, A::Answer), ProviderError> {
+    let later = course.hops.get(place + 1..).unwrap_or_default();
     let mut retries = 0;
     loop {
-        let error = match asking.ask(hop, total_until).await {
-            Ok(answer) => return Ok(answer),
+        let error = match asking.ask(hop, course.total_until).await {
+            Ok(answer) => return Ok((place, answer)),
             Err(error) => error,
         };
         let situation = Situation {
             retries,
             max_retries: rules.max_retries,
             another_target: later.iter().any(|hop| hop.target.would_admit()),
-            remaining: total_until.saturating_duration_since(Instant::now()),
+            remaining: course.total_until.saturating_duration_since(Instant::now()),
             jitter: rules.clock.jitter(),
         };
         match retry::after(&error, situation) {
-            Step::Retry(wait) => rules.clock.sleep(wait).await,
-            Step::NextTarget | Step::GiveUp => return Err(error),
+            Step::Retry(wait) if hop.target.take_extra() => rules.clock.sleep(wait).await,
+            Step::Retry(_) | Step::NextTarget | Step::GiveUp => return Err(error),
         }
         retries += 1;
     }

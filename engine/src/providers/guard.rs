@@ -23,16 +23,25 @@ const MAX_ANSWER: usize = 8 * 1024 * 1024;
 pub(super) struct Limits {
     /// When the answer must have begun.
     pub(super) begin_until: Instant,
+    /// That is when the whole call is over.
+    pub(super) begins_by_total: bool,
     pub(super) idle: Duration,
-    /// When the whole call is over, its retries included.
+    /// When the call is over.
     pub(super) total_until: Instant,
 }
 
 impl Limits {
     /// For an attempt that begins now; of an answer that does not stream nothing is heard before all of it is there.
     pub(super) fn new(patience: Patience, streams: bool, total_until: Instant) -> Self {
+        let now = Instant::now();
         let wait = if streams { patience.first_token } else { patience.whole };
-        Self { begin_until: total_until.min(Instant::now() + wait), idle: patience.idle, total_until }
+        let begin_until = now + wait.min(patience.total);
+        Self {
+            begin_until: begin_until.min(total_until),
+            begins_by_total: total_until <= begin_until,
+            idle: patience.idle,
+            total_until: total_until.min(now + patience.total),
+        }
     }
 }
 
@@ -74,7 +83,7 @@ impl Guarded {
                     attempt.succeed();
                 }
             }
-            Delta::Model(_) | Delta::Usage(_) | Delta::Cost(_) => {}
+            Delta::Model(_) | Delta::Usage(_) | Delta::Cost(_) | Delta::Continued { .. } => {}
         }
         Poll::Ready(Some(Ok(delta)))
     }

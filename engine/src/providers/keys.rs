@@ -34,6 +34,15 @@ struct Rest {
     because: ProviderError,
 }
 
+/// How many keys a provider has.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct KeyCount {
+    /// All of them.
+    pub all: usize,
+    /// Those that rest after a refusal.
+    pub resting: usize,
+}
+
 /// A key to use once.
 pub(super) struct Picked {
     /// Its place, for [`KeyRing::rest`].
@@ -86,6 +95,15 @@ impl KeyRing {
         }))
     }
 
+    /// How many there are, and how many of them rest.
+    pub(super) fn count(&self, now: Instant) -> KeyCount {
+        let rests = |key: &&Key| {
+            let rest = key.rest.lock().unwrap_or_else(PoisonError::into_inner);
+            rest.as_ref().is_some_and(|rest| now < rest.until)
+        };
+        KeyCount { all: self.keys.len(), resting: self.keys.iter().filter(rests).count() }
+    }
+
     /// Rests a key that the provider refused with `error`, when it was the key that it refused and
     /// there are others. Whether it did.
     pub(super) fn rest(&self, index: usize, error: &ProviderError, now: Instant) -> bool {
@@ -135,6 +153,8 @@ mod tests {
         let (ring, now) = (ring(2), Instant::now());
         let wait = Duration::from_secs(7);
         assert!(ring.rest(0, &ProviderError::RateLimited { retry_after: Some(wait) }, now));
+        assert_eq!(ring.count(now), KeyCount { all: 2, resting: 1 });
+        assert_eq!(ring.count(now + wait), KeyCount { all: 2, resting: 0 });
         assert_eq!(picks(&ring, now, 3), [1, 1, 1]);
         let later = picks(&ring, now + wait, 4);
         assert!(later.contains(&0) && later.contains(&1));

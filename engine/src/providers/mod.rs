@@ -7,7 +7,9 @@
 mod asking;
 mod attempts;
 mod breaker;
+mod budget;
 mod clock;
+mod continuation;
 mod error;
 mod generate;
 mod guard;
@@ -19,6 +21,7 @@ mod openai;
 mod request;
 mod retry;
 mod route;
+mod routes;
 mod routing;
 pub mod sse;
 mod target;
@@ -34,7 +37,7 @@ pub use breaker::BreakerState;
 pub use clock::{RetryClock, SystemClock};
 pub use error::{ProviderError, TimeoutPhase, Word};
 pub use generate::Generate;
-pub use keys::KeyRing;
+pub use keys::{KeyCount, KeyRing};
 pub use mock::Mock;
 pub use models::ModelNames;
 pub use openai::OpenAi;
@@ -54,6 +57,11 @@ pub trait Provider: Send + Sync + 'static {
     /// This service's name for the model that was asked for.
     fn resolve_model(&self, requested: &str) -> String {
         requested.to_owned()
+    }
+
+    /// How many keys it has, and how many of them rest.
+    fn keys(&self) -> KeyCount {
+        KeyCount::default()
     }
 
     /// Whether it can hand out an answer as it is written. Where it cannot, the first text is the

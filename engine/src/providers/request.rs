@@ -126,6 +126,14 @@ pub enum Delta {
     Usage(TokenUsage),
     /// What the provider says the answer cost, in millionths of a US dollar. As for the tokens.
     Cost(u64),
+    /// The answer broke off, and another target goes on with it from here. Tokens and costs that come after this are
+    /// that part's own; the last of them before it, if there were any, are those of the part that broke off.
+    Continued {
+        /// The name of the provider that goes on.
+        provider: String,
+        /// Its model, as in [`Answer::model`](super::Answer::model).
+        model: String,
+    },
     /// Why the answer ended. No text follows.
     Finish(FinishReason),
 }

@@ -1,34 +1,25 @@
 //! All configured providers: which are asked, in which order, and how often.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::asking::{self, Chat, Rules, Wire};
 use super::clock::{RetryClock, SystemClock};
+use super::continuation::Continuation;
 use super::error::ProviderError;
-use super::route::{Hop, Patience, Route};
-use super::target::{Target, TargetState};
+use super::routes::{Routes, Targets};
+use super::target::{Target, TargetRules, TargetState};
 use super::wire::{WireAnswer, WireRequest};
 use super::{Answer, ChatRequest, Generate, KeyRing, Mock, ModelNames, OpenAi, Provider, http};
-use crate::config::{ApiKey, ProviderSettings, UpstreamKind, UpstreamSettings};
+use crate::config::{ApiKey, ProviderSettings, Seconds, UpstreamKind, UpstreamSettings};
 
 /// The configured providers, and who answers to which model's name.
 pub struct Providers {
-    /// In the order in which they are asked.
+    /// The providers' own in the order in which they are asked, then those of the routes.
     targets: Vec<Arc<Target>>,
     routes: Routes,
-    rules: Rules,
+    rules: Arc<Rules>,
     default_model: String,
     mock: bool,
-}
-
-struct Routes {
-    /// By name and by alias.
-    named: HashMap<String, Arc<Route>>,
-    /// Those of single providers, by the provider's name.
-    single: HashMap<String, Arc<Route>>,
-    /// Every provider in turn: of any other name.
-    all: Arc<Route>,
 }
 
 impl Providers {
@@ -38,7 +29,18 @@ impl Providers {
     /// # Errors
     /// [`ProviderError::Settings`] when a key or a base URL cannot be used.
     pub fn from_settings(settings: &ProviderSettings, default_model: &str) -> Result<Self, ProviderError> {
-        let clock: Arc<dyn RetryClock> = Arc::new(SystemClock);
+        Self::from_settings_with(settings, default_model, Arc::new(SystemClock))
+    }
+
+    /// The same, by another clock.
+    ///
+    /// # Errors
+    /// As [`Self::from_settings`].
+    pub fn from_settings_with(
+        settings: &ProviderSettings,
+        default_model: &str,
+        clock: Arc<dyn RetryClock>,
+    ) -> Result<Self, ProviderError> {
         let providers = configured(settings, &clock)?;
         if !providers.is_empty() {
             return Ok(Self::with(providers, settings, default_model, clock));
@@ -58,13 +60,16 @@ impl Providers {
         default_model: &str,
         clock: Arc<dyn RetryClock>,
     ) -> Self {
-        let target =
-            |provider| Target::new(provider, settings.breaker_failures, settings.breaker_cooldown, Arc::clone(&clock));
-        let targets: Vec<Arc<Target>> = providers.into_iter().map(target).collect();
+        let rules = TargetRules {
+            failures_to_open: settings.breaker_failures,
+            cooldown: settings.breaker_cooldown,
+            retry_share: settings.retry_share,
+        };
+        let (routes, targets) = Routes::new(settings, &providers, Targets::new(rules, Arc::clone(&clock)));
         Self {
-            routes: Routes::new(settings, &targets),
+            routes,
             targets,
-            rules: Rules { clock, max_retries: settings.max_retries },
+            rules: Arc::new(Rules { clock, max_retries: settings.max_retries }),
             default_model: default_model.to_owned(),
             mock: false,
         }
@@ -76,7 +81,22 @@ impl Providers {
         self.mock
     }
 
-    /// How all targets are, in the order in which they are asked.
+    /// The names under which routes answer, their aliases among them, in alphabetical order.
+    #[must_use]
+    pub fn route_names(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = self.routes.names().collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// Whether a route answers to this name.
+    #[must_use]
+    pub fn has_route(&self, model: &str) -> bool {
+        self.routes.has(model)
+    }
+
+    /// How all targets are: first the providers themselves, in the order in which they are asked, then those of the
+    /// routes.
     #[must_use]
     pub fn states(&self) -> Vec<TargetState> {
         self.targets.iter().map(|target| target.state(&self.default_model)).collect()
@@ -96,7 +116,16 @@ impl Providers {
         if let Some(rest) = rest {
             request.model = rest.to_owned();
         }
-        asking::ask(&route, &self.rules, &Chat { request }).await
+        let hops = route.order(|| self.rules.clock.jitter());
+        let course = route.course(&hops);
+        if !route.continues {
+            return Ok(asking::ask(course, &self.rules, &Chat { request }).await?.1);
+        }
+        let chat = Chat { request };
+        let (place, answer) = asking::ask(course, &self.rules, &chat).await?;
+        let later = hops.iter().skip(place + 1).map(|hop| (*hop).clone()).collect();
+        let rest = Continuation { hops: later, rules: Arc::clone(&self.rules), total_until: course.total_until };
+        Ok(rest.of(chat.request, answer))
     }
 
     /// Passes a request on to the targets of `model` until one begins to answer, by the rules of [`Self::chat`]; a
@@ -107,54 +136,9 @@ impl Providers {
     pub async fn wire(&self, model: &str, request: &WireRequest<'_>) -> Result<WireAnswer, ProviderError> {
         let model = if model.is_empty() { &self.default_model } else { model };
         let (route, rest) = self.routes.of(model);
-        asking::ask(&route, &self.rules, &Wire { model: rest.unwrap_or(model), request }).await
-    }
-}
-
-impl Routes {
-    /// Targets at providers that there are not are left out: the settings have been checked.
-    fn new(settings: &ProviderSettings, targets: &[Arc<Target>]) -> Self {
-        let patience = Patience {
-            first_token: settings.first_token_timeout,
-            whole: settings.whole_timeout,
-            idle: settings.idle_timeout,
-        };
-        let route = |hops| Arc::new(Route { hops, total: settings.total_timeout });
-        let hop = |target: &Arc<Target>, model| Hop { target: Arc::clone(target), model, patience };
-        let mut named = HashMap::new();
-        for (name, route_settings) in &settings.routes {
-            let hops = route_settings.targets.iter().filter_map(|wanted| {
-                let found = targets.iter().find(|known| known.provider.name() == wanted.provider)?;
-                Some(hop(found, Some(wanted.model.clone())))
-            });
-            let shared = route(hops.collect());
-            for name in route_settings.aliases.iter().chain([name]) {
-                named.insert(name.clone(), Arc::clone(&shared));
-            }
-        }
-        let mut by_provider: HashMap<String, Vec<Hop>> = HashMap::new();
-        for target in targets {
-            by_provider.entry(target.provider.name().to_owned()).or_default().push(hop(target, None));
-        }
-        Self {
-            named,
-            single: by_provider.into_iter().map(|(name, hops)| (name, route(hops))).collect(),
-            all: route(targets.iter().map(|target| hop(target, None)).collect()),
-        }
-    }
-
-    /// Who is asked for a model, and what is left of its name where a part of it said so: a route of that name; else
-    /// `provider/model` picks one provider, and any other name may be answered by all.
-    fn of<'a>(&self, model: &'a str) -> (Arc<Route>, Option<&'a str>) {
-        if let Some(route) = self.named.get(model) {
-            return (Arc::clone(route), None);
-        }
-        if let Some((name, rest)) = model.split_once('/').filter(|(_, rest)| !rest.is_empty())
-            && let Some(route) = self.single.get(name)
-        {
-            return (Arc::clone(route), Some(rest));
-        }
-        (Arc::clone(&self.all), None)
+        let hops = route.order(|| self.rules.clock.jitter());
+        let wire = Wire { model: rest.unwrap_or(model), request };
+        Ok(asking::ask(route.course(&hops), &self.rules, &wire).await?.1)
     }
 }
 
@@ -189,11 +173,20 @@ fn configured(
             Arc::new(Generate::new("endpoint", endpoint, client.clone())?)
         });
     }
-    for UpstreamSettings { name, kind, url, keys } in &settings.upstreams {
+    for UpstreamSettings { name, kind, url, connect_timeout_seconds, keys } in &settings.upstreams {
         let keys = KeyRing::new(keys.iter().map(ApiKey::secret))?;
+        let client = match connect_timeout_seconds {
+            Some(Seconds(connect_timeout)) => {
+                http::client(&ProviderSettings { connect_timeout: *connect_timeout, ..settings.clone() })?
+            }
+            None => client.clone(),
+        };
         providers.push(match kind {
-            UpstreamKind::OpenAi => openai(&name.0, &url.0, keys, ModelNames::at(&url.0))?,
-            UpstreamKind::Generate => Arc::new(Generate::new(&name.0, &url.0, client.clone())?),
+            UpstreamKind::OpenAi => {
+                let models = ModelNames::at(&url.0);
+                Arc::new(OpenAi::new(&name.0, &url.0, keys, models, client, Arc::clone(clock))?)
+            }
+            UpstreamKind::Generate => Arc::new(Generate::new(&name.0, &url.0, client)?),
         });
     }
     Ok(providers)

@@ -39,6 +39,7 @@ pub fn settings() -> ProviderSettings {
         idle_timeout: limit,
         total_timeout: limit * 3,
         max_retries: 2,
+        retry_share: 1.0,
         breaker_failures: 5,
         breaker_cooldown: COOLDOWN,
     }
@@ -152,6 +153,8 @@ pub struct Outcome {
     pub usage: Option<TokenUsage>,
     /// In millionths of a US dollar.
     pub cost: Option<u64>,
+    /// The providers that went on with it.
+    pub continued_by: Vec<String>,
     /// The pieces of calls, as they came.
     pub tool_calls: Vec<Delta>,
     pub error: Option<ProviderError>,
@@ -182,6 +185,7 @@ pub async fn read(mut answer: Answer) -> Outcome {
             Ok(Delta::Finish(reason)) => assert_eq!(outcome.finish.replace(reason), None, "one finish"),
             Ok(Delta::Usage(usage)) => outcome.usage = Some(usage),
             Ok(Delta::Model(_)) => {}
+            Ok(Delta::Continued { provider, .. }) => outcome.continued_by.push(provider),
             Ok(Delta::Cost(micros)) => outcome.cost = Some(micros),
             Ok(delta @ Delta::ToolCall { .. }) => outcome.tool_calls.push(delta),
             Err(error) => outcome.error = Some(error),

@@ -159,6 +159,7 @@ pub fn end(turn: Opened, owner: AccountId, content: &str) -> FinishTurn {
             cost_micros: Some(6),
             at: at(10),
         }),
+        parts: Vec::new(),
         retries: Vec::new(),
         reserved: None,
         outbox_topic: None,

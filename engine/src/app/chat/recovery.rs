@@ -59,6 +59,7 @@ impl App {
             elapsed_ms: i64::try_from(now.since(orphan.started_at).as_millis()).unwrap_or(i64::MAX),
             first_token_ms: None,
             ledger,
+            parts: Vec::new(),
             retries: Vec::new(),
             reserved: orphan.reserved,
             outbox_topic: None,

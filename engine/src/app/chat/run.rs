@@ -60,6 +60,10 @@ struct Outcome {
     cost: Option<u64>,
     prompt_tokens: u64,
     first_token: Option<Duration>,
+    /// The parts that broke off and were continued by others.
+    parts: Vec<Spent>,
+    /// Where in the text the part at hand begins.
+    part_from: usize,
 }
 
 impl Outcome {
@@ -74,7 +78,29 @@ impl Outcome {
             cost: None,
             prompt_tokens: 0,
             first_token: None,
+            parts: Vec::new(),
+            part_from: 0,
         }
+    }
+
+    /// Another provider goes on: it reads what has been `said` too.
+    fn continued(&mut self, provider: String, model: String, said: &str) {
+        self.parts.extend(self.part(said));
+        self.prompt_tokens += estimate_tokens(said.get(self.part_from..).unwrap_or_default());
+        self.part_from = said.len();
+        (self.provider, self.model, self.usage, self.cost) = (Some(provider), Some(model), None, None);
+    }
+
+    /// What the part at hand came to, at the end of `said`; `None` when no provider took the request.
+    fn part(&self, said: &str) -> Option<Spent> {
+        let said = said.get(self.part_from..).unwrap_or_default();
+        Some(Spent {
+            provider: self.provider.clone()?,
+            model: self.model.clone().unwrap_or_default(),
+            usage: self.usage.unwrap_or_else(|| TokenUsage::new(self.prompt_tokens, estimate_tokens(said))),
+            is_estimated: self.usage.is_none(),
+            provider_cost: self.cost,
+        })
     }
 
     fn stopped(mut self, stop: Stop) -> Self {
@@ -207,6 +233,10 @@ impl Run {
                     Some(Ok(Delta::Usage(usage))) => outcome.usage = Some(usage),
                     Some(Ok(Delta::Cost(micros))) => outcome.cost = Some(micros),
                     Some(Ok(Delta::ToolCall { .. })) => {}
+                    Some(Ok(Delta::Continued { provider, model })) => {
+                        let said = self.live.snapshot().0;
+                        outcome.continued(provider, model, &said);
+                    }
                     Some(Ok(Delta::Finish(reason))) => finish = Some(reason),
                     Some(Err(error)) => return outcome.broken(&error, self.live.length() > 0),
                     None => break,
@@ -257,7 +287,8 @@ impl Run {
         let now = self.app.clock.now();
         let (content, chunk_ends) = self.live.snapshot();
         let (ledger, retries) = self.bill(&outcome, &content);
-        let usage = ledger.as_ref().map(|entry| entry.usage).unwrap_or_default();
+        let chat = |spent: &Spent| self.app.entry(&self.payer, LedgerKind::Chat, spent.clone(), self.began);
+        let parts = outcome.parts.iter().map(chat).collect();
         let end = FinishTurn {
             turn_id: self.live.ids.turn_id,
             conversation_id: self.live.ids.conversation_id,
@@ -270,6 +301,7 @@ impl Run {
             elapsed_ms: millis(now.since(self.began)),
             first_token_ms: outcome.first_token.map(millis),
             ledger,
+            parts,
             retries,
             reserved: self.live.ids.reserved,
             outbox_topic: self.app.settings.shared.mongo_uri.as_ref().map(|_| "turn"),
@@ -278,7 +310,7 @@ impl Run {
         let mut ending = Ending {
             state: outcome.state,
             model: outcome.model.unwrap_or_else(|| self.live.model.clone()),
-            usage,
+            usage: end.usage(),
             finish_reason: outcome.finish_reason,
             error_code: end.error_code.clone(),
             content,
@@ -335,16 +367,7 @@ impl Run {
         let mut lost = self.attempts.take();
         // What stands in for an answer was not written by a model.
         let said = if outcome.state == TurnState::Failed { "" } else { content };
-        let spent = match &outcome.provider {
-            Some(provider) => Some(Spent {
-                provider: provider.clone(),
-                model: outcome.model.clone().unwrap_or_else(|| self.live.model.clone()),
-                usage: outcome.usage.unwrap_or_else(|| TokenUsage::new(outcome.prompt_tokens, estimate_tokens(said))),
-                is_estimated: outcome.usage.is_none(),
-                provider_cost: outcome.cost,
-            }),
-            None => lost.pop().map(Spent::from),
-        };
+        let spent = outcome.part(said).or_else(|| lost.pop().map(Spent::from));
         let entry = |kind, spent| self.app.entry(&self.payer, kind, spent, self.began);
         let retries = lost.into_iter().map(|lost| entry(LedgerKind::Retry, lost.into()));
         let retries = retries.collect();

@@ -104,7 +104,8 @@ impl App {
                 Delta::Model(name) => *model = name,
                 Delta::Usage(counted) => talk.usage = Some(counted),
                 Delta::Cost(micros) => talk.cost = Some(micros),
-                Delta::Finish(_) | Delta::ToolCall { .. } => {}
+                // What is asked for whole is not continued.
+                Delta::Finish(_) | Delta::ToolCall { .. } | Delta::Continued { .. } => {}
             }
         }
         Ok(())

@@ -93,7 +93,8 @@ url = "http://a/v1"
     let expected = [
         "server.port (parlor.toml): expected a whole number from 0 to 65535, got \"70000\"",
         "upstreams[0].name (parlor.toml): expected 1 to 64 letters, digits, -, _ or .",
-        "upstreams[1].ulr (parlor.toml): unknown field \"ulr\", expected one of \"name\", \"kind\", \"url\", \"keys\"",
+        "upstreams[1].ulr (parlor.toml): unknown field \"ulr\", expected one of \"name\", \"kind\", \"url\", \
+         \"connect_timeout_seconds\", \"keys\"",
         "upstreams[2] (parlor.toml): missing field \"url\"",
         "upstreams[3].url (parlor.toml): expected an http:// or https:// URL without user, query or fragment (keys \
          have settings of their own)",
@@ -144,12 +145,27 @@ targets = [{ provider = "openai", model = "m" }, { provider = "nowhere", model =
 [routes.c]
 targets = [{ provider = "openai", model = "m" }, { provider = "openai", modle = "m" }]
 [routes.d]
+[routes.e]
+targets = [{ provider = "openai", model = "m", weight = 0 }]
+[routes.f]
+targets = [{ provider = "openai", model = "m", timeouts = { idle_seconds = -1 } }]
+[routes.g]
+strategy = "best"
+targets = []
+[routes.h]
+hedge_after_ms = 0
+targets = []
 "#;
     let expected = [
         "routes.a.targets (parlor.toml): expected one target or more",
         "routes.b.targets[1].model (parlor.toml): expected a model's name",
-        "routes.c.targets[1].modle (parlor.toml): unknown field \"modle\", expected \"provider\" or \"model\"",
+        "routes.c.targets[1].modle (parlor.toml): unknown field \"modle\", expected one of \"provider\", \"model\", \
+         \"weight\", \"timeouts\"",
         "routes.d (parlor.toml): missing field \"targets\"",
+        "routes.e.targets[0].weight (parlor.toml): expected a whole number from 1 to 1000",
+        "routes.f.targets[0].timeouts.idle_seconds (parlor.toml): expected a number of seconds above 0, up to 86400",
+        "routes.g.strategy (parlor.toml): expected ordered or weighted",
+        "routes.h.hedge_after_ms (parlor.toml): expected a whole number from 1 to 3600000",
         "routes.a.aliases[0] (parlor.toml): \"b\" is taken",
         "routes.a.aliases[2] (parlor.toml): \"x\" is taken",
         "routes.b.targets[1].provider (parlor.toml): no provider \"nowhere\" is configured; there are: openai",

@@ -18,7 +18,7 @@ use self::stream::{Deltas, Reader};
 use self::wire::{Completion, Failure};
 use super::clock::RetryClock;
 use super::error::ProviderError;
-use super::keys::KeyRing;
+use super::keys::{KeyCount, KeyRing};
 use super::models::ModelNames;
 use super::wire::{WireEndpoint, WireRequest, WireResponse};
 use super::{ChatRequest, DeltaStream, Provider, http};
@@ -131,6 +131,10 @@ impl Provider for OpenAi {
             }
         }
         .boxed()
+    }
+
+    fn keys(&self) -> KeyCount {
+        self.keys.count(self.clock.now())
     }
 
     fn speaks(&self, endpoint: WireEndpoint) -> bool {

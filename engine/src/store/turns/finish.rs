@@ -21,7 +21,10 @@ pub(super) async fn set_answer(
 
 pub(super) async fn finish_turn(tx: &mut Tx<'_>, end: &FinishTurn) -> Result<bool, StoreError> {
     let now = end.now.micros();
-    let usage = end.ledger.as_ref().map(|entry| entry.usage).unwrap_or_default();
+    let usage = end.usage();
+    // Of a sum that lacks a part nothing is known.
+    let cost: Option<u64> = end.bills().map(|entry| entry.cost_micros).sum();
+    let cost = cost.filter(|_| end.bills().next().is_some());
     let closed = tx
         .execute(
             "UPDATE turns SET state = ?, provider = ?, model = ?, prompt_tokens = ?, completion_tokens = ?, tokens_estimated = ?, \
@@ -33,8 +36,8 @@ pub(super) async fn finish_turn(tx: &mut Tx<'_>, end: &FinishTurn) -> Result<boo
                 end.ledger.as_ref().map(|entry| &entry.model),
                 count(usage.prompt_tokens),
                 count(usage.completion_tokens),
-                i64::from(end.ledger.as_ref().is_some_and(|entry| entry.is_estimated)),
-                end.ledger.as_ref().and_then(|entry| entry.cost_micros).map(count),
+                i64::from(end.bills().any(|entry| entry.is_estimated)),
+                cost.map(count),
                 end.finish_reason.as_str(),
                 end.error_code.as_ref(),
                 end.chunk_ends.as_slice(),
@@ -50,7 +53,7 @@ pub(super) async fn finish_turn(tx: &mut Tx<'_>, end: &FinishTurn) -> Result<boo
         return Ok(false);
     }
     let occasion = Occasion { conversation: Some(end.conversation_id), turn: Some(end.turn_id) };
-    bill(tx, occasion, end.retries.iter().chain(&end.ledger), end.reserved.as_ref()).await?;
+    bill(tx, occasion, end.retries.iter().chain(end.bills()), end.reserved.as_ref()).await?;
     if !closed {
         return Ok(false);
     }

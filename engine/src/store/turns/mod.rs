@@ -132,6 +132,8 @@ pub struct FinishTurn {
     pub first_token_ms: Option<i64>,
     /// What is billed; `None` when the provider did no work.
     pub ledger: Option<LedgerEntry>,
+    /// The bills of the parts before its last, where a provider broke off and another went on.
+    pub parts: Vec<LedgerEntry>,
     /// What attempts cost that came to nothing before.
     pub retries: Vec<LedgerEntry>,
     /// What the turn holds of its quotas.
@@ -140,6 +142,18 @@ pub struct FinishTurn {
     pub outbox_topic: Option<&'static str>,
     /// Now.
     pub now: Timestamp,
+}
+
+impl FinishTurn {
+    /// The tokens of the whole answer.
+    #[must_use]
+    pub fn usage(&self) -> TokenUsage {
+        self.bills().fold(TokenUsage::default(), |sum, entry| sum.plus(entry.usage))
+    }
+
+    fn bills(&self) -> impl Iterator<Item = &LedgerEntry> {
+        self.parts.iter().chain(&self.ledger)
+    }
 }
 
 /// A stored turn with its answer.
