@@ -1,10 +1,10 @@
 import { useCallback, useEffect, useRef, useState } from 'react';
 import type { Session, SessionState } from '../auth/session';
 import { Sidebar } from '../history/Sidebar';
-import { useHistory } from '../history/useHistory';
+import { nameOf, useHistory } from '../history/useHistory';
 import { Icon } from '../ui/icons';
 import { Notice } from '../ui/Notice';
-import { Composer } from './Composer';
+import { Composer, focusDraft } from './Composer';
 import { EmptyChat } from './EmptyChat';
 import { MessageList } from './MessageList';
 import { useChat } from './useChat';
@@ -20,6 +20,7 @@ export function ChatPage({ session, auth }: { session: Session; auth: SessionSta
   const chat = useChat(session, { onSignedOut: signedOut, onGuestsRefused: refuseGuests, onChanged: history.refresh });
   const end = useStickToEnd(chat.entries, chat.entries[0]?.key);
   const { conversationId, entries, phase } = chat;
+  const listed = history.items.find(({ id }) => id === conversationId);
   const opening = phase === 'loading' && entries.length === 0;
 
   // A reload comes back to the conversation that the address names.
@@ -32,6 +33,11 @@ export function ChatPage({ session, auth }: { session: Session; auth: SessionSta
     const has = session.kind === 'user' && conversationId !== undefined;
     if (has || phase === 'idle') window.history.replaceState(null, '', has ? `#/c/${conversationId}` : '/');
   }, [session.kind, conversationId, phase]);
+
+  useEffect(() => {
+    // What an answer was asked for with may be gone, and the focus with it.
+    if (phase === 'answering' && document.activeElement === document.body) focusDraft();
+  }, [phase]);
 
   useEffect(() => {
     if (!drawer) return;
@@ -97,6 +103,11 @@ export function ChatPage({ session, auth }: { session: Session; auth: SessionSta
         <div className="scroll" ref={end.frame} onScroll={end.onScroll}>
           {opening && <p className="loading" role="status">Opening the conversation…</p>}
           {phase === 'idle' && entries.length === 0 && !chat.error && <EmptyChat onPick={chat.send} />}
+          {entries.length > 0 && (
+            <h1 className="visually-hidden" dir="auto">
+              {listed ? nameOf(listed) : 'Conversation'}
+            </h1>
+          )}
           {entries.length > 0 && <MessageList chat={chat} busy={phase !== 'idle'} />}
           <div className="under-messages">
             {chat.error && (

@@ -25,8 +25,7 @@ export function Composer({ phase, canStop, focusKey, returned, onSend, onStop }:
   }, [returned]);
 
   useEffect(() => {
-    // On a touch screen the focus would open the keyboard over what is to be read.
-    if (!matchMedia('(pointer: coarse)').matches) area.current?.focus();
+    focusDraft();
   }, [focusKey]);
 
   useLayoutEffect(() => {
@@ -84,4 +83,9 @@ export function Composer({ phase, canStop, focusKey, returned, onSend, onStop }:
       </p>
     </form>
   );
+}
+
+/** Goes to the message field; not on a touch screen, where that would open the keyboard over what is to be read. */
+export function focusDraft(): void {
+  if (!matchMedia('(pointer: coarse)').matches) document.getElementById('draft')?.focus();
 }

@@ -10,17 +10,27 @@ interface Props {
   actions: MessageActions | undefined;
   /** Something is under way: nothing can be begun. */
   busy: boolean;
+  /** Puts the focus on the button that edits, when it appears. */
+  focusEdit: boolean;
 }
 
 /** What can be done with a message. */
-export function MessageBar({ entry, actions, busy }: Props) {
+export function MessageBar({ entry, actions, busy, focusEdit }: Props) {
   const { id, role, text } = entry;
   return (
     <div className="message-bar">
       {actions && <Versions entry={entry} busy={busy} onSwitch={actions.switchTo} />}
       {text !== '' && <CopyButton text={text} />}
       {actions && id !== undefined && role === 'user' && (
-        <button type="button" className="icon-button" aria-label="Edit" title="Edit" disabled={busy} onClick={() => actions.edit(entry)}>
+        <button
+          type="button"
+          className="icon-button"
+          aria-label="Edit"
+          title="Edit"
+          autoFocus={focusEdit}
+          disabled={busy}
+          onClick={() => actions.edit(entry)}
+        >
           <Icon name="edit" />
         </button>
       )}

@@ -1,4 +1,4 @@
-import { memo } from 'react';
+import { memo, useState } from 'react';
 import { Notice } from '../ui/Notice';
 import { EditForm } from './EditForm';
 import { isOpen, type Entry } from './entries';
@@ -46,6 +46,9 @@ interface MessageProps {
 const Message = memo(function Message({ entry, actions, busy, edited }: MessageProps) {
   const { id, text, state } = entry;
   const mine = entry.role === 'user';
+  // Whoever gives up editing comes back to the button that began it.
+  const [begun, setBegun] = useState(false);
+  if (edited !== undefined && !begun) setBegun(true);
   if (actions && edited !== undefined && id !== undefined) {
     return (
       <article className="message">
@@ -64,7 +67,7 @@ const Message = memo(function Message({ entry, actions, busy, edited }: MessageP
         {state === 'failed' && <Failure entry={entry} actions={actions} busy={busy} />}
         {state === 'done' && entry.note && <p className="note">{entry.note}</p>}
       </div>
-      {!isOpen(entry) && <MessageBar entry={entry} actions={actions} busy={busy} />}
+      {!isOpen(entry) && <MessageBar entry={entry} actions={actions} busy={busy} focusEdit={begun} />}
     </article>
   );
 });

@@ -207,6 +207,16 @@ describe('a message', () => {
   });
 });
 
+test('whoever gives up editing comes back to where it began, and whoever asks again to the message field', async () => {
+  override = ({ call }, response) => call.endsWith('/regenerate') && streamed(response, 2, 'Because.');
+  open();
+  await userEvent.click(await screen.findByRole('button', { name: 'Edit' }));
+  await userEvent.keyboard('{Escape}');
+  expect(document.activeElement).toBe(screen.getByRole('button', { name: 'Edit' }));
+  await userEvent.click(screen.getByRole('button', { name: 'Answer again' }));
+  await waitFor(() => expect(document.activeElement).toBe(draft()));
+});
+
 test('versions are gone through, and the focus stays on the button', async () => {
   const ids = ['2', '3'];
   messages = [question(1, 'Why?'), reply(3, 'Newer.', { siblings: { index: 1, ids } })];
