@@ -37,13 +37,13 @@ pub use error::{AppError, Limited, Noun, QuotaExceeded};
 pub use files::{BrokenUpload, FileList};
 pub use health::{Check, Health};
 pub use limits::{Allowance, Requester};
-pub use metering::{Estimate, QuotaStatus, Reservation, Spent};
+pub use metering::{Estimate, QuotaStatus, Reservation, Spent, UsageReport};
 pub use preferences::Unnamed;
 pub use profiles::{ProfileRequest, Usage};
 pub use shares::{Export, SharedConversation, SharedLink};
 pub use threads::ThreadPage;
 
-pub use crate::store::{AnswerTurn, ConversationChange, Share, ThreadMessage};
+pub use crate::store::{AnswerTurn, ConversationChange, Share, ThreadMessage, UsageSums};
 
 use crate::blobs::Blobs;
 use crate::config::Settings;

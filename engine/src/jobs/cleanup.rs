@@ -1,10 +1,16 @@
-//! Removes what has expired: refresh tokens and idempotency keys.
+//! Removes what has expired: refresh tokens, idempotency keys, counters of quotas; gives back what calls held of quotas that nobody
+//! settled.
+
+use std::time::Duration;
 
 use crate::app::App;
 use crate::store::StoreError;
 
 /// Rows removed in one transaction at most, so that messages never wait long for it.
 const BATCH: i64 = 500;
+
+/// How long a counter stays after its window: calls that began in it may still end.
+const COUNTERS_STAY: Duration = Duration::from_secs(86_400);
 
 /// Removes everything that has expired, in small transactions. Returns how many rows went.
 ///
@@ -13,7 +19,10 @@ const BATCH: i64 = 500;
 pub async fn clean_up(app: &App) -> Result<u64, StoreError> {
     let mut removed = 0;
     loop {
-        let gone = app.db().delete_expired(app.clock().now(), BATCH).await?;
+        let (db, now) = (app.db(), app.clock().now());
+        let gone = db.delete_expired(now, BATCH).await?
+            + db.release_expired_reservations(now, BATCH).await?
+            + db.delete_old_quota_counters(now.minus(COUNTERS_STAY), BATCH).await?;
         removed += gone;
         if gone == 0 {
             return Ok(removed);

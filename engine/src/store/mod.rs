@@ -50,7 +50,7 @@ pub use shares::{NewShare, SHARES_MAX, Share};
 pub use threads::{AnswerTurn, Thread, ThreadMessage};
 pub use turns::{Begun, Branch, FinishTurn, NewTurn, Opened, OrphanTurn, SIBLINGS_MAX, TurnQuota, TurnRecord};
 pub use tx::{Column, Param, Row, Tx};
-pub use usage::{LedgerEntry, UsageRow};
+pub use usage::{LedgerEntry, ReportRow, UsageColumn, UsageRow, UsageSums};
 
 use sqlite::Sqlite;
 

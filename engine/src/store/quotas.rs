@@ -145,6 +145,26 @@ impl Db {
         .await
     }
 
+    /// Removes counters whose window ended before `before`, `limit` of them at most. Returns how many.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn delete_old_quota_counters(&self, before: Timestamp, limit: i64) -> Result<u64, StoreError> {
+        self.write(move |tx| {
+            Box::pin(async move {
+                let sql = "SELECT scope, subject_id, period, starts_at FROM quota_counters WHERE ends_at <= ? ORDER BY ends_at LIMIT ?";
+                let read = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?));
+                let old: Vec<(String, i64, String, i64)> = tx.fetch(sql, params![before.micros(), limit], read).await?;
+                for (scope, subject, period, start) in &old {
+                    let sql = "DELETE FROM quota_counters WHERE scope = ? AND subject_id = ? AND period = ? AND starts_at = ?";
+                    tx.execute(sql, params![scope, *subject, period, *start]).await?;
+                }
+                Ok(old.len() as u64)
+            })
+        })
+        .await
+    }
+
     /// Gives back what no turn holds: for a start, when nothing runs. Returns how many there were.
     ///
     /// # Errors

@@ -11,6 +11,7 @@ mod conversations;
 mod files;
 mod kit;
 mod migrations;
+mod quotas;
 mod refresh_tokens;
 mod transactions;
 mod turns;

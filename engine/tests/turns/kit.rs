@@ -99,6 +99,11 @@ impl Fixture {
     }
 
     pub async fn with(change: impl FnOnce(&mut Settings)) -> Self {
+        Self::at(Clock::System, change).await
+    }
+
+    /// As [`Fixture::with`], at the time that the clock shows.
+    pub async fn at(clock: Clock, change: impl FnOnce(&mut Settings)) -> Self {
         let folder = Arc::new(tempfile::tempdir().unwrap());
         let mut settings = Settings::for_tests(folder.path());
         settings.providers.max_retries = 0;
@@ -110,21 +115,21 @@ impl Fixture {
         settings.providers.total_timeout = long;
         settings.chat.models = vec!["*".to_owned()];
         change(&mut settings);
-        Self::open(folder, settings).await
+        Self::open(folder, settings, clock).await
     }
 
-    async fn open(folder: Arc<TempDir>, settings: Settings) -> Self {
+    async fn open(folder: Arc<TempDir>, settings: Settings, clock: Clock) -> Self {
         let db = Db::open(&settings.database, OpenAs::Server).unwrap();
         db.migrate(Clock::System.now()).await.unwrap();
-        Self::over(db, folder, settings).await
+        Self::over(db, folder, settings, clock).await
     }
 
-    async fn over(db: Db, folder: Arc<TempDir>, settings: Settings) -> Self {
+    async fn over(db: Db, folder: Arc<TempDir>, settings: Settings, clock: Clock) -> Self {
         let (sender, calls) = mpsc::unbounded_channel();
         let gate: Arc<dyn Provider> = Arc::new(Gate { calls: sender });
-        let clock: Arc<dyn RetryClock> = Arc::new(SystemClock);
-        let providers = Providers::with(vec![gate], &settings.providers, &settings.chat.model, clock);
-        let app = App::new(settings.clone(), db, Clock::System, providers).unwrap();
+        let retry_clock: Arc<dyn RetryClock> = Arc::new(SystemClock);
+        let providers = Providers::with(vec![gate], &settings.providers, &settings.chat.model, retry_clock);
+        let app = App::new(settings.clone(), db, clock, providers).unwrap();
         let caller = app.guest(GuestRealm::Classic, "alice").await.unwrap();
         Self { app, caller, calls: Mutex::new(calls), settings, folder }
     }
@@ -132,7 +137,8 @@ impl Fixture {
     /// Another application over the same data, as after a crash: it knows nothing of the turns that this one left open. The lock of the
     /// file passes on with the database.
     pub async fn after_a_crash(&self) -> Self {
-        Self::over(self.app.db().clone(), Arc::clone(&self.folder), self.settings.clone()).await
+        Self::over(self.app.db().clone(), Arc::clone(&self.folder), self.settings.clone(), self.app.clock().clone())
+            .await
     }
 
     /// The next call that the provider gets.

@@ -8,6 +8,7 @@ mod conversations;
 mod failures;
 mod kit;
 mod limits;
+mod metering;
 mod readers;
 mod recovery;
 mod shutdown;

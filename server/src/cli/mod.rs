@@ -6,6 +6,7 @@ mod migrate;
 mod openapi;
 mod serve;
 mod settings;
+mod usage;
 mod user;
 
 use std::path::PathBuf;
@@ -53,6 +54,9 @@ enum Command {
     /// Manage accounts
     #[command(subcommand)]
     User(user::UserCommand),
+    /// Sum up what was used
+    #[command(subcommand)]
+    Usage(usage::UsageCommand),
     /// Show the configuration
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -115,6 +119,7 @@ async fn execute(cli: Cli) -> Result<(), CliError> {
         Command::Migrate => migrate::run(&cli.options).await,
         Command::Db(command) => command.run(&cli.options).await,
         Command::User(command) => command.run(&cli.options).await,
+        Command::Usage(command) => command.run(&cli.options).await,
         Command::Config(command) => command.run(&cli.options),
         Command::Openapi => openapi::run(),
     }

@@ -149,7 +149,7 @@ impl UserCommand {
 }
 
 /// The application over the settings' database, its schema up to date.
-async fn open_app(options: &Options) -> Result<App, CliError> {
+pub(super) async fn open_app(options: &Options) -> Result<App, CliError> {
     let (settings, db) = open_database(options)?;
     let clock = Clock::System;
     db.migrate(clock.now()).await?;

@@ -5,6 +5,7 @@
 
 mod prices;
 mod quotas;
+mod report;
 
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use tokio::task::JoinHandle;
 
 pub(in crate::app) use prices::Prices;
 pub use quotas::QuotaStatus;
+pub use report::UsageReport;
 
 use super::error::QuotaExceeded;
 use super::{App, AppError, Caller};

@@ -215,7 +215,7 @@ pub async fn list_providers(
 }
 
 /// What is no id names nobody.
-fn account_id(text: &str) -> Result<AccountId, AppError> {
+pub(super) fn account_id(text: &str) -> Result<AccountId, AppError> {
     text.parse().map_err(|_| AppError::NotFound(Noun::Account))
 }
 

@@ -12,6 +12,7 @@ mod error;
 mod files;
 mod mail_links;
 mod messages;
+mod quotas;
 mod send;
 mod sessions;
 mod shares;
@@ -55,6 +56,9 @@ pub fn router() -> OpenApiRouter<Context> {
         .routes(routes!(users::me, users::update, users::delete))
         .routes(routes!(consents::list, consents::give))
         .routes(routes!(usage::read))
+        .routes(routes!(quotas::read_own))
+        .routes(routes!(quotas::read_quota, quotas::set_quota, quotas::delete_quota))
+        .routes(routes!(quotas::reset_quota))
         .routes(routes!(api_keys::list, api_keys::create))
         .routes(routes!(api_keys::delete))
         .routes(routes!(files::list_files, files::upload_file))

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::extract::State;
-use parlor_engine::app::Usage;
+use parlor_engine::app::{Usage, UsageSums};
 use parlor_engine::domain::{Invalid, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -24,7 +24,7 @@ pub struct UsageQuery {
 }
 
 /// What was used.
-#[derive(Serialize, ToSchema, Clone, Copy, Default)]
+#[derive(Serialize, ToSchema, Clone, Copy)]
 #[schema(as = native::UsageTotals)]
 pub struct UsageTotals {
     /// Metered calls.
@@ -35,18 +35,32 @@ pub struct UsageTotals {
     completion_tokens: i64,
     /// Both.
     total_tokens: i64,
+    /// Of the tokens asked with, those that came from a provider's cache.
+    cached_tokens: i64,
+    /// Calls whose tokens were counted by Parlor, since the provider reported none.
+    estimated_requests: i64,
+    /// Calls without a known price, which the cost leaves out.
+    unpriced_requests: i64,
+    /// What it cost, in millionths of a US dollar; null where no price is known.
+    cost_micros: Option<i64>,
 }
 
-impl UsageTotals {
-    fn add(&mut self, other: Self) {
-        self.requests += other.requests;
-        self.prompt_tokens += other.prompt_tokens;
-        self.completion_tokens += other.completion_tokens;
-        self.total_tokens += other.total_tokens;
+impl From<UsageSums> for UsageTotals {
+    fn from(sums: UsageSums) -> Self {
+        Self {
+            requests: sums.requests,
+            prompt_tokens: sums.prompt_tokens,
+            completion_tokens: sums.completion_tokens,
+            total_tokens: sums.total_tokens(),
+            cached_tokens: sums.cached_tokens,
+            estimated_requests: sums.estimated_requests,
+            unpriced_requests: sums.unpriced_requests,
+            cost_micros: sums.cost_micros,
+        }
     }
 }
 
-/// What was used of one model on one day.
+/// What was used of one model on one day for one purpose.
 #[derive(Serialize, ToSchema)]
 #[schema(as = native::UsageDay)]
 pub struct UsageDay {
@@ -55,10 +69,11 @@ pub struct UsageDay {
     day: String,
     /// The model that answered.
     model: String,
+    /// What for: `chat`, `retry` (an attempt that a provider took and did not finish), `title`, `moderation`, `embedding` or `gateway`.
+    #[schema(example = "chat")]
+    kind: String,
     #[serde(flatten)]
     used: UsageTotals,
-    /// What it cost, in millionths of a dollar; null where no price is known.
-    cost_micros: Option<i64>,
 }
 
 /// What was used in a time.
@@ -71,30 +86,23 @@ pub struct UsageResponse {
     to: String,
     /// All of it together.
     totals: UsageTotals,
-    /// By day and model, oldest first.
+    /// By day, model and kind, oldest first.
     items: Vec<UsageDay>,
 }
 
 impl From<Usage> for UsageResponse {
     fn from(usage: Usage) -> Self {
-        let mut totals = UsageTotals::default();
+        let totals = usage.rows.iter().fold(UsageSums::default(), |sums, row| sums.plus(row.sums)).into();
         let items = usage.rows.into_iter().map(|row| {
-            let used = UsageTotals {
-                requests: row.requests,
-                prompt_tokens: row.prompt_tokens,
-                completion_tokens: row.completion_tokens,
-                total_tokens: row.prompt_tokens + row.completion_tokens,
-            };
-            totals.add(used);
             let day = row.day.rfc3339().chars().take(10).collect();
-            UsageDay { day, model: row.model, used, cost_micros: row.cost_micros }
+            UsageDay { day, model: row.model, kind: row.kind, used: row.sums.into() }
         });
         let items = items.collect();
         Self { from: usage.from.rfc3339(), to: usage.to.rfc3339(), totals, items }
     }
 }
 
-/// What the caller has used, by day and model.
+/// What the caller has used, by day, model and kind.
 #[utoipa::path(get, path = "/api/v1/users/me/usage", tag = "native", extensions(("x-parlor-right" = json!("user"))), params(UsageQuery), responses(
     (status = 200, description = "The usage", body = UsageResponse),
     (status = 400, description = "No time, or too long a one", body = Problem, content_type = "application/problem+json"),

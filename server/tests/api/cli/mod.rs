@@ -3,6 +3,7 @@
 mod config;
 mod database;
 mod secrets;
+mod usage;
 mod users;
 
 use std::path::Path;

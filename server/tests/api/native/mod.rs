@@ -9,6 +9,7 @@ mod cookie;
 mod files;
 mod files_in_a_bucket;
 mod mail_links;
+mod quotas;
 mod refresh;
 mod resume;
 mod send;

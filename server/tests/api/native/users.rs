@@ -202,7 +202,7 @@ async fn consents_keep_their_history() {
 }
 
 #[tokio::test]
-async fn usage_is_told_by_day_and_model_and_to_nobody_else() {
+async fn usage_is_told_by_day_model_and_kind_and_to_nobody_else() {
     let server = Setup::new().start();
     let (token, other) = (server.sign_up("user@example.com").await, server.sign_up("other@example.com").await);
     for _ in 0..2 {
@@ -217,8 +217,9 @@ async fn usage_is_told_by_day_and_model_and_to_nobody_else() {
     assert_fields(&recent, &["from", "to", "totals", "items"]);
     assert_eq!((&recent["totals"]["requests"], recent["items"].as_array().unwrap().len()), (&json!(1), 1));
     let day = usage(&token, "?from=2025-12-31&to=2025-12-31").await.expect(200);
-    let expected = json!({"day": "2025-12-31", "model": "old", "requests": 1, "prompt_tokens": 5, "completion_tokens": 7,
-                          "total_tokens": 12, "cost_micros": 0});
+    let expected = json!({"day": "2025-12-31", "model": "old", "kind": "chat", "requests": 1, "prompt_tokens": 5,
+                          "completion_tokens": 7, "total_tokens": 12, "cached_tokens": 0, "estimated_requests": 0,
+                          "unpriced_requests": 0, "cost_micros": 0});
     assert_eq!(day["items"], json!([expected]));
     assert_eq!(day["to"], "2026-01-01T00:00:00.000000Z");
     let exact = usage(&token, "?from=2025-12-31T12:00:00Z&to=2025-12-31T12:00:01Z").await.expect(200);

@@ -23,12 +23,13 @@ pub const SECRET: &str = "7f3c9a51d2e84b06b1c5f0a97e6d3824-tests";
 #[derive(Clone)]
 pub struct Setup {
     env: Vec<(String, String)>,
+    file: Option<String>,
 }
 
 impl Setup {
     /// Guests allowed, cheap hashes, the built-in mock as provider.
     pub fn new() -> Self {
-        let setup = Self { env: Vec::new() };
+        let setup = Self { env: Vec::new(), file: None };
         setup
             .env("HOST", "127.0.0.1")
             .env("PORT", "0")
@@ -53,6 +54,12 @@ impl Setup {
         self
     }
 
+    /// Starts servers with this `parlor.toml`.
+    pub fn file(mut self, text: &str) -> Self {
+        self.file = Some(text.to_owned());
+        self
+    }
+
     /// Answers come from that fake provider; `model` says how it behaves.
     pub fn upstream(self, upstream: &FakeUpstream, model: &str) -> Self {
         self.env("OPENAI_API_KEY", "sk-test")
@@ -64,6 +71,9 @@ impl Setup {
     /// Starts a server over a new data directory.
     pub fn start(self) -> TestServer {
         let data = tempfile::tempdir().unwrap();
+        if let Some(text) = &self.file {
+            std::fs::write(data.path().join("parlor.toml"), text).unwrap();
+        }
         let process = Process::start(&self, data.path());
         TestServer { client: client(), setup: self, data, process }
     }
