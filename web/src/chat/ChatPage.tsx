@@ -35,6 +35,11 @@ export function ChatPage({ session, auth }: { session: Session; auth: SessionSta
   }, [session.kind, conversationId, phase]);
 
   useEffect(() => {
+    // News stand beside the chat, under the drawer.
+    if (auth.notice) setDrawer(false);
+  }, [auth.notice]);
+
+  useEffect(() => {
     // What an answer was asked for with may be gone, and the focus with it.
     if (phase === 'answering' && document.activeElement === document.body) focusDraft();
   }, [phase]);
