@@ -1,5 +1,6 @@
 //! Files: taking them in, reading and deleting one's own, and removing contents that nobody has any more.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use super::conversations::{DRAWS, page_size};
 use super::{App, AppError, Caller, Noun};
 use crate::blobs::{Pieces, Spooled};
 use crate::domain::{AccountId, ContentHash, File, FileId, FileName, Invalid, MediaType, Scope, TextCheck};
-use crate::store::{FilePlace, FileQuota, StoreError};
+use crate::store::{FilePlace, FileQuota, StoreError, ThreadMessage};
 
 /// Files that one account has at most, however small they are.
 const FILES_AT_MOST: i64 = 10_000;
@@ -185,6 +186,23 @@ impl App {
     pub async fn read_file(&self, caller: &Caller, id: FileId) -> Result<File, AppError> {
         caller.allow(Scope::Read)?;
         self.db.file_of_owner(id, caller.id()).await?.ok_or(AppError::NotFound(Noun::File))
+    }
+
+    /// Those files that go with these messages, and are there and the caller's still.
+    ///
+    /// # Errors
+    /// Only ours.
+    pub async fn files_of_messages(
+        &self,
+        caller: &Caller,
+        messages: &[ThreadMessage],
+    ) -> Result<HashMap<FileId, File>, AppError> {
+        let ids: HashSet<FileId> = messages.iter().flat_map(|row| row.message.attachments.files()).collect();
+        if ids.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let files = self.db.files_of_owner_by_id(ids.into_iter().collect(), caller.id()).await?;
+        Ok(files.into_iter().map(|file| (file.id, file)).collect())
     }
 
     /// A file of the caller's with its content, piece by piece.

@@ -49,7 +49,7 @@ use crate::blobs::Blobs;
 use crate::config::Settings;
 use crate::domain::Clock;
 use crate::mail::Mailer;
-use crate::providers::Providers;
+use crate::providers::{Providers, Vision};
 use crate::shared::{Counters, OpenDoors};
 use crate::store::Db;
 use chat::LiveTurns;
@@ -82,6 +82,8 @@ pub struct Inner {
     mailer: Mailer,
     blobs: Blobs,
     uploads: files::Uploads,
+    /// Bounds the files that wait in requests to providers.
+    file_room: chat::FileRoom,
     /// Bounds the requests for links in mails.
     link_places: Arc<Semaphore>,
     /// The places for titles in the making.
@@ -107,6 +109,7 @@ impl App {
     /// When the password hash, the mail server's client or the bucket's refuses its settings.
     #[allow(clippy::disallowed_methods, reason = "uptime is measured from here")]
     pub fn new(settings: Settings, db: Db, clock: Clock, providers: Providers) -> Result<Self, AppError> {
+        let vision = Vision::of(settings.chat.vision_models.clone());
         Ok(Self {
             inner: Arc::new(Inner {
                 passwords: Passwords::new(&settings.security)?,
@@ -119,6 +122,7 @@ impl App {
                 mailer: Mailer::from_settings(&settings.mail).map_err(|error| AppError::Internal(error.to_string()))?,
                 blobs: Blobs::from_settings(&settings)?,
                 uploads: files::Uploads::default(),
+                file_room: chat::FileRoom::default(),
                 link_places: Arc::new(Semaphore::new(LINKS_AT_ONCE)),
                 titles: Arc::new(Semaphore::new(chat::TITLES_AT_ONCE)),
                 tasks: TaskTracker::new(),
@@ -127,7 +131,7 @@ impl App {
                 settings,
                 db,
                 clock,
-                providers,
+                providers: providers.with_vision(vision),
             }),
         })
     }

@@ -19,6 +19,12 @@ pub struct ChatSettings {
     pub max_tokens: u32,
     /// Whether the model gives conversations their titles.
     pub titles: bool,
+    /// Models that see pictures; empty for those that are known to.
+    pub vision_models: Vec<String>,
+    /// Pictures that go with a message and its history.
+    pub images: usize,
+    /// How large those that are files may be in all, in bytes.
+    pub image_bytes: usize,
     /// How much history goes with a message, in tokens.
     pub context_tokens: u32,
     /// The longest message, in characters.
@@ -42,6 +48,9 @@ impl ChatSettings {
             temperature: reader.number("chat.temperature"),
             max_tokens: reader.integer("chat.max_tokens"),
             titles: reader.boolean("chat.titles"),
+            vision_models: reader.list("chat.vision_models"),
+            images: reader.integer("chat.images"),
+            image_bytes: reader.integer("chat.image_bytes"),
             context_tokens: reader.integer("chat.context_tokens"),
             message_max_chars: reader.integer("chat.message_max_chars"),
             answer_max_bytes: reader.integer("chat.answer_max_bytes"),

@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use super::{FileId, Invalid, Timestamp};
+use super::{FileId, IMAGE_TOKENS, Invalid, Timestamp};
+
+/// The longest text that is put before a model, in bytes; of a longer one it is told the name.
+pub const SHOWN_TEXT_MAX: u64 = 32 * 1024;
 
 /// The longest name, in characters; in bytes it fits what file systems allow a name even in scripts of three bytes a character.
 const NAME_CHARS: usize = 85;
@@ -22,6 +25,26 @@ pub struct File {
     pub bytes: u64,
     /// When it was stored.
     pub created_at: Timestamp,
+}
+
+impl File {
+    /// Whether it is a text that is put before a model.
+    #[must_use]
+    pub fn is_shown_text(&self) -> bool {
+        self.media_type.is_text() && self.bytes <= SHOWN_TEXT_MAX
+    }
+
+    /// About how many tokens it costs a model to look at it.
+    #[must_use]
+    pub fn estimated_tokens(&self) -> u64 {
+        if self.media_type.is_image() {
+            IMAGE_TOKENS
+        } else if self.is_shown_text() {
+            self.bytes.div_ceil(4)
+        } else {
+            0
+        }
+    }
 }
 
 impl FileId {

@@ -80,6 +80,10 @@ impl MessageText {
     }
 }
 
+/// What a picture costs a model, in tokens, where nobody says: one tile of a large one at OpenAI
+/// (<https://platform.openai.com/docs/guides/images-vision>).
+pub const IMAGE_TOKENS: u64 = 765;
+
 /// How many tokens a text will cost, for budgets and where a provider reports none: a quarter of its bytes, rounded up, which is
 /// OpenAI's rule of thumb for English and near the truth for scripts of three bytes a character.
 /// <https://help.openai.com/en/articles/4936856-what-are-tokens-and-how-to-count-them>

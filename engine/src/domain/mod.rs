@@ -22,15 +22,15 @@ pub use accounts::{
     Account, AccountRole, Email, GuestKey, GuestRealm, NewPassword, PASSWORD_MAX, PASSWORD_MIN, Username,
 };
 pub use api_keys::{ApiKey, ApiKeyName, Scope, Scopes};
-pub use attachments::Attachments;
+pub use attachments::{Attachments, is_web_picture, listed_beneath};
 pub use clock::{Clock, Timestamp};
 pub use conversations::{Conversation, PREVIEW_CHARS, TITLE_CHARS, Title, preview_of, title_of};
 pub use feedback::{Comment, Feedback, Rating};
-pub use files::{ContentHash, File, FileName, MediaType, TextCheck};
+pub use files::{ContentHash, File, FileName, MediaType, SHOWN_TEXT_MAX, TextCheck};
 pub use ids::{AccountId, ApiKeyId, ConversationId, FileId, ID_LIMIT, MessageId, ShareId, TurnId};
 pub use invalid::Invalid;
 pub use language::Language;
-pub use messages::{Message, MessageText, Role, estimate_tokens};
+pub use messages::{IMAGE_TOKENS, Message, MessageText, Role, estimate_tokens};
 pub use metering::LedgerKind;
 pub use money::{Price, parse_usd, usd};
 pub use preferences::{Change, Preferences, PreferencesChange};

@@ -16,7 +16,7 @@ use super::guard::{Guarded, Limits};
 use super::retry::{self, Situation, Step};
 use super::route::Hop;
 use super::wire::{WireAnswer, WireBody, WireBytes, WireRequest, WireResponse};
-use super::{Answer, ChatRequest, Delta, DeltaStream, Provider, openai};
+use super::{Answer, ChatRequest, Delta, DeltaStream, Provider, Vision, openai};
 
 /// How many deltas may come before the first text.
 const MAX_PRELUDE: usize = 64;
@@ -37,6 +37,8 @@ pub(super) trait Asking: Sync {
 pub(super) struct Rules {
     pub(super) clock: Arc<dyn RetryClock>,
     pub(super) max_retries: u32,
+    /// Who gets pictures.
+    pub(super) vision: Arc<Vision>,
 }
 
 /// A call under way: whom it asks, in which order, and until when.
@@ -148,6 +150,7 @@ fn more_telling(first: Option<ProviderError>, next: ProviderError) -> ProviderEr
 pub(super) struct Chat {
     /// Its model is the one that was asked for.
     pub(super) request: ChatRequest,
+    pub(super) vision: Arc<Vision>,
 }
 
 impl Asking for Chat {
@@ -159,10 +162,14 @@ impl Asking for Chat {
 
     async fn ask(&self, hop: &Hop, total_until: Instant) -> Result<Answer, ProviderError> {
         let model = hop.model(&self.request.model);
-        if model == self.request.model {
+        let is_blind = self.request.has_images() && !self.vision.sees(&model);
+        if model == self.request.model && !is_blind {
             return chat(hop, &self.request, total_until).await;
         }
-        let request = ChatRequest { model: model.into_owned(), ..self.request.clone() };
+        let mut request = ChatRequest { model: model.into_owned(), ..self.request.clone() };
+        if is_blind {
+            request.hide_images();
+        }
         chat(hop, &request, total_until).await
     }
 }

@@ -100,7 +100,8 @@ impl Continued {
             async move {
                 let targets: Vec<&Hop> = hops.iter().collect();
                 let course = Course { hops: &targets, hedge_after: None, total_until };
-                let (place, answer) = asking::ask(course, &rules, &Chat { request }).await?;
+                let chat = Chat { request, vision: Arc::clone(&rules.vision) };
+                let (place, answer) = asking::ask(course, &rules, &chat).await?;
                 Ok((hops.into_iter().skip(place + 1).collect(), answer))
             }
             .boxed(),

@@ -39,7 +39,7 @@ pub use error::{ProviderError, TimeoutPhase, Word};
 pub use generate::Generate;
 pub use keys::{KeyCount, KeyRing};
 pub use mock::Mock;
-pub use models::ModelNames;
+pub use models::{ModelNames, Vision};
 pub use openai::OpenAi;
 pub use request::{ChatMessage, ChatRequest, Delta, Image, Tool, ToolCall};
 pub use routing::Providers;

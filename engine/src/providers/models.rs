@@ -57,6 +57,73 @@ impl ModelNames {
     }
 }
 
+/// Which models see pictures.
+#[derive(Debug, Clone, Default)]
+pub struct Vision {
+    named: Vec<String>,
+}
+
+impl Vision {
+    /// The models of these names, with `*` at the end for any rest; with an empty list, those that are known to see.
+    #[must_use]
+    pub const fn of(named: Vec<String>) -> Self {
+        Self { named }
+    }
+
+    /// Whether that model sees. `provider/model` counts as `model` too.
+    #[must_use]
+    pub fn sees(&self, model: &str) -> bool {
+        let bare = model.rsplit('/').next().unwrap_or(model);
+        if self.named.is_empty() {
+            return is_known_to_see(&bare.to_ascii_lowercase());
+        }
+        self.named.iter().any(|name| match name.strip_suffix('*') {
+            Some(beginning) => model.starts_with(beginning) || bare.starts_with(beginning),
+            None => model == name || bare == name,
+        })
+    }
+}
+
+/// By the families' names, as their makers document them.
+fn is_known_to_see(model: &str) -> bool {
+    const FAMILIES: [&str; 15] = [
+        "gpt-4o",
+        "gpt-4.1",
+        "gpt-4.5",
+        "gpt-4-turbo",
+        "gpt-5",
+        "chatgpt-",
+        "claude-",
+        "gemini-",
+        "gemma-3",
+        "llama-4",
+        "pixtral",
+        "llava",
+        "grok-4",
+        "mistral-medium-3",
+        "mistral-small-3",
+    ];
+    const BLIND: [&str; 10] = [
+        "claude-2",
+        "claude-instant",
+        "o1-mini",
+        "o1-preview",
+        "o3-mini",
+        "audio",
+        "realtime",
+        "transcribe",
+        "tts",
+        "embedding",
+    ];
+    if BLIND.iter().any(|part| model.contains(part)) {
+        return false;
+    }
+    FAMILIES.iter().any(|family| model.starts_with(family))
+        || is_o_series(model)
+        || model.contains("vision")
+        || model.contains("-vl")
+}
+
 fn is_openais(model: &str) -> bool {
     let bare = !model.contains('/');
     bare && (model.starts_with("gpt-") && !model.starts_with("gpt-oss")
@@ -84,6 +151,51 @@ mod tests {
         assert_eq!(ModelNames::Groq.resolve("llama-3.1-8b-instant"), "llama-3.1-8b-instant");
         assert_eq!(ModelNames::Groq.resolve("openai/gpt-oss-120b"), "openai/gpt-oss-120b");
         assert_eq!(ModelNames::OpenAi.resolve("gpt-4o-mini"), "gpt-4o-mini");
+    }
+
+    #[test]
+    fn models_that_see_are_known_by_their_families() {
+        let vision = Vision::default();
+        for model in [
+            "gpt-4o-mini",
+            "gpt-4.1",
+            "gpt-5-nano",
+            "o1",
+            "o3",
+            "o4-mini",
+            "chatgpt-4o-latest",
+            "anthropic/claude-sonnet-4",
+            "google/gemini-2.5-flash",
+            "meta-llama/llama-4-scout:free",
+            "qwen/qwen2.5-vl-72b-instruct",
+            "Llama-3.2-90b-Vision-Preview",
+            "pixtral-12b",
+        ] {
+            assert!(vision.sees(model), "{model}");
+        }
+        for model in [
+            "gpt-3.5-turbo",
+            "gpt-4",
+            "o3-mini",
+            "llama-3.3-70b-versatile",
+            "mixtral-8x7b",
+            "claude-2.1",
+            "gpt-4o-audio-preview",
+            "echo",
+            "",
+        ] {
+            assert!(!vision.sees(model), "{model}");
+        }
+    }
+
+    #[test]
+    fn the_settings_say_otherwise() {
+        let vision = Vision::of(vec!["my-model".to_owned(), "ours/*".to_owned(), "local-*".to_owned()]);
+        for model in ["my-model", "somebody/my-model", "ours/anything", "local-1", "endpoint/local-2"] {
+            assert!(vision.sees(model), "{model}");
+        }
+        assert!(!vision.sees("gpt-4o"));
+        assert!(Vision::of(vec!["*".to_owned()]).sees("anything"));
     }
 
     #[test]

@@ -4,11 +4,7 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use super::Attempts;
-use crate::domain::{FinishReason, Role, TokenUsage, estimate_tokens};
-
-/// What an image costs a model, in tokens, where nobody says: one tile of a large one at OpenAI
-/// (<https://platform.openai.com/docs/guides/images-vision>).
-const IMAGE_TOKENS: u64 = 765;
+use crate::domain::{FinishReason, IMAGE_TOKENS, Role, TokenUsage, estimate_tokens};
 
 /// What a model is asked.
 #[derive(Debug, Clone, Default)]
@@ -34,6 +30,21 @@ impl ChatRequest {
     #[must_use]
     pub fn estimated_tokens(&self) -> u64 {
         self.messages.iter().map(ChatMessage::estimated_tokens).sum()
+    }
+
+    /// Whether there is any picture in it.
+    pub(super) fn has_images(&self) -> bool {
+        self.messages.iter().any(|message| !message.images.is_empty())
+    }
+
+    /// Takes the pictures out, for a model that cannot see. It is told of those whose address it does not read in the text.
+    pub(super) fn hide_images(&mut self) {
+        for message in &mut self.messages {
+            let images = std::mem::take(&mut message.images);
+            if images.iter().any(|image| matches!(image, Image::Bytes { .. })) {
+                message.content.push_str("\n\n(This model cannot see the pictures.)");
+            }
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use super::error::ProviderError;
 use super::routes::{Routes, Targets};
 use super::target::{Target, TargetRules, TargetState};
 use super::wire::{WireAnswer, WireRequest};
-use super::{Answer, ChatRequest, Generate, KeyRing, Mock, ModelNames, OpenAi, Provider, http};
+use super::{Answer, ChatRequest, Generate, KeyRing, Mock, ModelNames, OpenAi, Provider, Vision, http};
 use crate::config::{ApiKey, ProviderSettings, Seconds, UpstreamKind, UpstreamSettings};
 
 /// The configured providers, and who answers to which model's name.
@@ -69,10 +69,27 @@ impl Providers {
         Self {
             routes,
             targets,
-            rules: Arc::new(Rules { clock, max_retries: settings.max_retries }),
+            rules: Arc::new(Rules { clock, max_retries: settings.max_retries, vision: Arc::default() }),
             default_model: default_model.to_owned(),
             mock: false,
         }
+    }
+
+    /// Pictures go to the models that `vision` names, whichever was asked for.
+    #[must_use]
+    pub fn with_vision(self, vision: Vision) -> Self {
+        let Rules { clock, max_retries, .. } = self.rules.as_ref();
+        let rules = Rules { clock: Arc::clone(clock), max_retries: *max_retries, vision: Arc::new(vision) };
+        Self { rules: Arc::new(rules), ..self }
+    }
+
+    /// Whether any of those who may answer to a model's name sees pictures.
+    #[must_use]
+    pub fn may_see(&self, model: &str) -> bool {
+        let model = if model.is_empty() { &self.default_model } else { model };
+        let (route, rest) = self.routes.of(model);
+        let model = rest.unwrap_or(model);
+        route.hops.iter().any(|hop| self.rules.vision.sees(&hop.model(model)))
     }
 
     /// Whether only the built-in mock answers.
@@ -118,10 +135,10 @@ impl Providers {
         }
         let hops = route.order(|| self.rules.clock.jitter());
         let course = route.course(&hops);
+        let chat = Chat { request, vision: Arc::clone(&self.rules.vision) };
         if !route.continues {
-            return Ok(asking::ask(course, &self.rules, &Chat { request }).await?.1);
+            return Ok(asking::ask(course, &self.rules, &chat).await?.1);
         }
-        let chat = Chat { request };
         let (place, answer) = asking::ask(course, &self.rules, &chat).await?;
         let later = hops.iter().skip(place + 1).map(|hop| (*hop).clone()).collect();
         let rest = Continuation { hops: later, rules: Arc::clone(&self.rules), total_until: course.total_until };

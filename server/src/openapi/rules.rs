@@ -45,9 +45,12 @@ const RULES: [Rule; 21] = [
     Rule { format: "prompt", length: Some((0, 8_000)), pattern: Some(r"^[^\u0000]*$"), ..RULE },
     Rule { format: "comment", length: Some((0, 2_000)), pattern: Some(r"^[^\u0000]*$"), ..RULE },
     Rule {
-        format: "web-address",
+        format: "attachment",
         length: Some((8, 2_048)),
-        pattern: Some(r"^https?://[a-z][a-z0-9]*(\.[a-z][a-z0-9]*)*(/[!-~]*)?$"),
+        // On the web, or a file's id or address.
+        pattern: Some(
+            r"^(https?://[a-z][a-z0-9]*(\.[a-z][a-z0-9]*)*(/[!-~]*)?|[1-8][0-9]{15}|/api/v1/files/[1-8][0-9]{15}/content)$",
+        ),
         ..RULE
     },
     Rule { format: "rating", words: &["up", "down"], ..RULE },

@@ -22,7 +22,7 @@ pub struct SendMessage {
     pub conversation_id: Option<ConversationId>,
     /// What the person says.
     pub text: String,
-    /// Addresses that go with it.
+    /// What goes with it: ids or addresses of its sender's files, and addresses on the web.
     pub attachments: Vec<String>,
     /// The client's own name for it, where its surface has one.
     pub client_id: Option<String>,
@@ -75,7 +75,7 @@ impl App {
     /// Sends a message. When this returns, it is stored, and its answer comes whether or not anybody stays to read it.
     ///
     /// # Errors
-    /// [`AppError::Invalid`], [`AppError::NotFound`] for a conversation that is not the caller's, [`AppError::KeyReused`],
+    /// [`AppError::Invalid`], [`AppError::NotFound`] for a conversation or a file that is not the caller's, [`AppError::KeyReused`],
     /// [`AppError::Forbidden`] for an API key without the scope, [`AppError::QuotaExceeded`], [`AppError::Overloaded`] and [`AppError::ShuttingDown`].
     pub async fn send_message(&self, caller: &Caller, message: SendMessage) -> Result<TurnHandle, AppError> {
         self.start(caller, message, Branch::Head).await
@@ -149,7 +149,7 @@ impl App {
                 MessageText::parse(message.text.clone(), self.settings.chat.message_max_chars)?.as_str().to_owned()
             }
         };
-        let attachments = Attachments::parse(message.attachments.clone())?;
+        let attachments = Attachments::parse(message.attachments.clone(), &self.settings.server.public_url)?;
         Ok(Checked { text, attachments, model: self.allowed_model(message.model.as_deref())? })
     }
 
@@ -207,6 +207,7 @@ impl App {
                 Err(StoreError::Duplicate) => {}
                 Err(error) => return Err(error.into()),
                 Ok(Begun::NoConversation) => return Err(AppError::NotFound(Noun::Conversation)),
+                Ok(Begun::NoFile) => return Err(AppError::NotFound(Noun::File)),
                 Ok(Begun::NoMessage) => return Err(AppError::NotFound(Noun::Message)),
                 Ok(Begun::WrongRole) => {
                     let problem =
@@ -225,7 +226,8 @@ impl App {
                     let run = Run {
                         app: self.clone(),
                         live: live.clone(),
-                        text: attachments.beneath(&text),
+                        text,
+                        attachments,
                         payer,
                         attempts: Attempts::default(),
                         preferences,

@@ -4,6 +4,7 @@
 //! says becomes numbered events that any number of readers follow from any number on ([`live`], [`follow`]); a restart ends what a
 //! stopped server left open ([`recovery`]).
 
+mod attached;
 mod begin;
 mod chunks;
 mod follow;
@@ -12,6 +13,7 @@ mod recovery;
 mod run;
 mod titles;
 
+pub(super) use attached::FileRoom;
 pub use begin::{EditMessage, OnFailure, Regenerate, SendMessage};
 pub use follow::{Ending, Event, Follower, TurnHandle};
 pub(super) use live::LiveTurns;

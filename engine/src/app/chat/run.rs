@@ -11,13 +11,16 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior};
 
+use super::attached::Spoken;
 use super::begin::OnFailure;
 use super::follow::Ending;
 use super::live::{LiveTurn, Stop};
 use super::titles;
 use crate::app::metering::{Payer, Spent};
 use crate::app::{App, AppError, Noun};
-use crate::domain::{FinishReason, LedgerKind, Preferences, Role, Timestamp, TokenUsage, TurnState, estimate_tokens};
+use crate::domain::{
+    Attachments, FinishReason, LedgerKind, Preferences, Role, Timestamp, TokenUsage, TurnState, estimate_tokens,
+};
 use crate::providers::{Answer, Attempts, ChatMessage, ChatRequest, Delta, ProviderError};
 use crate::store::{ContextMessage, FinishTurn, LedgerEntry, StoreError};
 
@@ -34,8 +37,10 @@ const STORE_LATER: Duration = Duration::from_secs(10);
 pub(super) struct Run {
     pub(super) app: App,
     pub(super) live: Arc<LiveTurn>,
-    /// The message as the model reads it.
+    /// The message; of one that is answered again, nothing.
     pub(super) text: String,
+    /// What goes with it.
+    pub(super) attachments: Attachments,
     pub(super) preferences: Preferences,
     /// Who pays.
     pub(super) payer: Payer,
@@ -151,7 +156,7 @@ impl Run {
     async fn ask(&self) -> Result<Outcome, AppError> {
         let mut stopped = pin!(self.live.stopped());
         let asked = async {
-            let request = self.request().await?;
+            let (request, _room) = self.request().await?;
             let prompt_tokens = request.estimated_tokens();
             Ok::<_, AppError>((prompt_tokens, self.app.providers.chat(request).await))
         };
@@ -166,23 +171,25 @@ impl Run {
         }
     }
 
-    async fn request(&self) -> Result<ChatRequest, AppError> {
+    /// What the provider is asked, and the room that its files take.
+    async fn request(&self) -> Result<(ChatRequest, Option<OwnedSemaphorePermit>), AppError> {
         let chat = &self.app.settings.chat;
         let prefer = &self.preferences;
         let instructions = prefer.instructions(&chat.system_prompt);
-        let mut messages = vec![ChatMessage::text(Role::System, instructions)];
-        if self.live.ids.is_first {
-            messages.push(ChatMessage::text(Role::User, self.text.clone()));
+        let thread = if self.live.ids.is_first {
+            let (content, attachments) = (self.text.clone(), self.attachments.clone());
+            vec![ContextMessage { role: Role::User, content, attachments }]
         } else {
             let budget = i64::from(chat.context_tokens);
-            let thread = self.app.db.context_of(self.live.ids.user_message_id, budget, CONTEXT_MESSAGES).await?;
-            if thread.is_empty() {
-                return Err(AppError::NotFound(Noun::Conversation));
-            }
-            let message = |m: ContextMessage| ChatMessage::text(m.role, m.attachments.beneath(&m.content));
-            messages.extend(thread.into_iter().map(message));
+            self.app.db.context_of(self.live.ids.user_message_id, budget, CONTEXT_MESSAGES).await?
+        };
+        if thread.is_empty() {
+            return Err(AppError::NotFound(Noun::Conversation));
         }
-        Ok(ChatRequest {
+        let Spoken { messages: spoken, room } = self.app.spoken(self.live.owner, &self.live.model, thread).await?;
+        let mut messages = vec![ChatMessage::text(Role::System, instructions)];
+        messages.extend(spoken);
+        let request = ChatRequest {
             model: self.live.model.clone(),
             messages,
             temperature: Some(prefer.temperature.unwrap_or(chat.temperature)),
@@ -190,7 +197,8 @@ impl Run {
             stream: self.stream,
             attempts: self.attempts.clone(),
             ..ChatRequest::default()
-        })
+        };
+        Ok((request, room))
     }
 
     async fn listen(

@@ -1,7 +1,10 @@
 //! Beginning: the message, its pending answer, its turn and its key, in one transaction.
 
-use super::{Begun, Branch, NewTurn, Opened, SIBLINGS_MAX, TurnQuota, id, tokens};
-use crate::domain::{AccountId, ConversationId, IdempotencyKey, MessageId, Timestamp, TurnId, preview_of, title_of};
+use super::{Begun, Branch, NewTurn, Opened, SIBLINGS_MAX, TurnQuota, count, id, tokens};
+use crate::domain::{
+    AccountId, ConversationId, File, IMAGE_TOKENS, IdempotencyKey, MessageId, Timestamp, TurnId, preview_of, title_of,
+};
+use crate::store::files::files_by_id;
 use crate::store::messages::context_tokens;
 use crate::store::quotas::{self, OverQuota, Reserved};
 use crate::store::{StoreError, Tx, tx::params};
@@ -33,9 +36,10 @@ pub(super) async fn begin_turn(tx: &mut Tx<'_>, new: &NewTurn) -> Result<Begun, 
         Ok(parent) => parent,
         Err(refused) => return Ok(refused),
     };
+    let Some(seen) = tokens_of_attachments(tx, new).await? else { return Ok(Begun::NoFile) };
     let held = match &new.quota {
         None => None,
-        Some(quota) => match hold_quota(tx, quota, parent, new.now).await? {
+        Some(quota) => match hold_quota(tx, quota, parent, seen, new.now).await? {
             Ok(held) => Some((held, quota.reservation.expires_at)),
             Err(over) => return Ok(Begun::OverQuota(over)),
         },
@@ -45,7 +49,7 @@ pub(super) async fn begin_turn(tx: &mut Tx<'_>, new: &NewTurn) -> Result<Begun, 
     }
     let user_message_id = match (new.branch, parent) {
         (Branch::Regenerate(_), Some(asked)) => id(asked, MessageId::new)?,
-        _ => insert_question(tx, conversation_id, parent, new).await?,
+        _ => insert_question(tx, conversation_id, parent, new, seen).await?,
     };
     let answer_id = insert_answer(tx, conversation_id, user_message_id, now).await?;
     let turn_id = tx
@@ -130,15 +134,29 @@ async fn hold_quota(
     tx: &mut Tx<'_>,
     quota: &TurnQuota,
     parent: Option<i64>,
+    seen: u64,
     now: Timestamp,
 ) -> Result<Result<Reserved, OverQuota>, StoreError> {
     let mut usage = quota.reservation.usage;
+    usage.prompt_tokens = usage.prompt_tokens.saturating_add(seen);
     if let Some(parent) = parent {
         let (budget, most) = quota.context;
         let thread = context_tokens(tx, parent, budget, most).await?;
         usage.prompt_tokens = usage.prompt_tokens.saturating_add(u64::try_from(thread).unwrap_or(0));
     }
     quotas::hold(tx, &quota.reservation, usage, now).await
+}
+
+/// What it costs a model to look at what goes with the message, in tokens; `None` when a file of it is not its sender's.
+async fn tokens_of_attachments(tx: &mut Tx<'_>, new: &NewTurn) -> Result<Option<u64>, StoreError> {
+    let on_the_web = IMAGE_TOKENS * new.attachments.web_pictures() as u64;
+    let ids = new.attachments.files();
+    if ids.is_empty() {
+        return Ok(Some(on_the_web));
+    }
+    let files = files_by_id(tx, &ids, new.account_id).await?;
+    let seen = files.iter().map(File::estimated_tokens).sum::<u64>();
+    Ok((files.len() == ids.len()).then_some(on_the_web + seen))
 }
 
 /// What the turn's message follows; for an answer beside another, the message that both answer. Or why there is no such place.
@@ -217,6 +235,7 @@ async fn insert_question(
     conversation_id: ConversationId,
     parent: Option<i64>,
     new: &NewTurn,
+    seen: u64,
 ) -> Result<MessageId, StoreError> {
     let now = new.now.micros();
     let attachments = match new.attachments.as_slice() {
@@ -236,7 +255,7 @@ async fn insert_question(
                 &new.text,
                 attachments.as_ref(),
                 new.client_id.as_ref(),
-                tokens(&new.attachments.beneath(&new.text)),
+                tokens(&new.attachments.beneath(&new.text)).saturating_add(count(seen)),
                 now,
                 now
             ],

@@ -75,6 +75,8 @@ pub enum Begun {
     KeyReused,
     /// The sender has no such conversation, or the key was used in one that is gone.
     NoConversation,
+    /// The sender has no such file.
+    NoFile,
     /// The conversation has no such message.
     NoMessage,
     /// The message is not of the kind that can be edited or answered again.

@@ -27,8 +27,8 @@ pub struct SendRequest {
     content: Option<String>,
     /// The conversation to continue; without one, a new one begins.
     conversation_id: Option<AnyId>,
-    /// Up to 10 `http` or `https` URLs that go with it.
-    #[schema(format = "web-address", max_items = 10)]
+    /// Up to 10 things that go with it: `http` or `https` URLs, and ids or `url`s of the sender's files.
+    #[schema(format = "attachment", max_items = 10)]
     attachments: Option<Vec<String>>,
 }
 
@@ -95,8 +95,8 @@ pub struct SendResponse {
     request_body = SendRequest,
     responses(
         (status = 200, description = "The answer", body = SendResponse),
-        (status = 400, description = "The message is empty or too long, or an attachment is no URL", body = ErrorBody),
-        (status = 404, description = "The caller has no such conversation", body = ErrorBody),
+        (status = 400, description = "The message is empty or too long, or an attachment is neither a URL nor a file's id", body = ErrorBody),
+        (status = 404, description = "The caller has no such conversation, or no such file", body = ErrorBody),
         (status = 413, description = "The body is too long", body = ErrorBody),
         (status = 422, description = "The body does not parse, or the key was used for another one", body = ValidationErrorBody),
         (status = 503, description = "No provider answered, or the server is busy or stopping", body = ErrorBody),

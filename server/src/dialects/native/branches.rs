@@ -73,7 +73,7 @@ pub struct EditRequest {
     #[schema(format = "message")]
     message: String,
     /// Addresses (http or https) that go with it; those of the old message stay with the old one.
-    #[schema(format = "web-address", max_items = 10)]
+    #[schema(format = "attachment", max_items = 10)]
     attachments: Option<Vec<String>>,
     /// The language to answer in, as a tag of BCP 47; without one, the model's choice.
     #[schema(format = "language-tag")]

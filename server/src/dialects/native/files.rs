@@ -66,7 +66,6 @@ impl From<File> for FileResponse {
     responses(
         (status = 201, description = "Stored", body = FileResponse),
         (status = 400, description = "The file is empty, has no name or one that is no line, is of a type that is not taken, or broke off", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "No valid token", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "The account's files fill their room", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "The file is too large", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "The body is no form, or has no field `file`", body = Problem, content_type = "application/problem+json"),
@@ -112,7 +111,6 @@ pub struct FileList {
 #[utoipa::path(get, path = "/api/v1/files", tag = "native", extensions(("x-parlor-right" = json!("user"))), security(("bearer" = [])), params(FilesQuery), responses(
     (status = 200, description = "One page", body = FileList),
     (status = 400, description = "No such page size or cursor", body = Problem, content_type = "application/problem+json"),
-    (status = 401, description = "No valid token", body = Problem, content_type = "application/problem+json"),
     (status = 422, description = "A parameter is of the wrong type", body = Problem, content_type = "application/problem+json"),
 ))]
 pub async fn list_files(
@@ -130,7 +128,6 @@ pub async fn list_files(
     params(("file_id" = String, Path, description = "The file's id")),
     responses(
         (status = 200, description = "The file", body = FileResponse),
-        (status = 401, description = "No valid token", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "The caller has no such file", body = Problem, content_type = "application/problem+json"),
     ))]
 pub async fn read_file(
@@ -151,7 +148,6 @@ pub async fn read_file(
     responses(
         (status = 200, description = "The content", content((Vec<u8> = "application/octet-stream"))),
         (status = 304, description = "The client has it already"),
-        (status = 401, description = "No valid token", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "The caller has no such file", body = Problem, content_type = "application/problem+json"),
     ))]
 pub async fn read_content(
@@ -183,7 +179,6 @@ pub async fn read_content(
     params(("file_id" = String, Path, description = "The file's id")),
     responses(
         (status = 204, description = "Deleted"),
-        (status = 401, description = "No valid token", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "The caller has no such file", body = Problem, content_type = "application/problem+json"),
     ))]
 pub async fn delete_file(State(context): State<Context>, caller: Caller, id: PathText) -> Result<StatusCode, Error> {

@@ -1,9 +1,11 @@
 //! The messages of a conversation: reading a branch, going to another, rating answers.
 
+use std::collections::HashMap;
+
 use axum::extract::State;
 use http::StatusCode;
 use parlor_engine::app::{AnswerTurn, ThreadMessage};
-use parlor_engine::domain::{Feedback, Invalid, MessageId, Rating};
+use parlor_engine::domain::{Feedback, File, FileId, Invalid, MessageId, Rating};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -57,6 +59,37 @@ impl From<Feedback> for FeedbackResponse {
     }
 }
 
+/// A file that goes with a message.
+#[derive(Serialize, ToSchema)]
+#[schema(as = native::AttachedFile)]
+pub struct AttachedFile {
+    /// Its id.
+    id: String,
+    /// The path of its content.
+    url: String,
+    /// Whether it has been deleted since; nothing else is known of it then.
+    deleted: bool,
+    /// What its owner calls it.
+    name: Option<String>,
+    /// What its content is.
+    media_type: Option<String>,
+    /// How long its content is.
+    bytes: Option<u64>,
+}
+
+impl AttachedFile {
+    fn new(id: FileId, known: Option<&File>) -> Self {
+        Self {
+            id: id.to_string(),
+            url: id.address(),
+            deleted: known.is_none(),
+            name: known.map(|file| file.name.as_str().to_owned()),
+            media_type: known.map(|file| file.media_type.as_str().to_owned()),
+            bytes: known.map(|file| file.bytes),
+        }
+    }
+}
+
 /// A message.
 #[derive(Serialize, ToSchema)]
 #[schema(as = native::Message)]
@@ -69,8 +102,10 @@ pub struct MessageResponse {
     role: &'static str,
     /// What is said; of an answer that is being written, what had been saved.
     content: String,
-    /// Addresses that go with it.
+    /// The addresses that go with it: of things on the web, and of files as paths on this server.
     attachments: Vec<String>,
+    /// Those of them that are files.
+    files: Vec<AttachedFile>,
     /// When it was stored.
     created_at: String,
     /// Of an answer: `pending`, `streaming`, `complete`, `incomplete`, `cancelled`, `failed` or `interrupted`.
@@ -89,16 +124,19 @@ pub struct MessageResponse {
     siblings: Siblings,
 }
 
-impl From<ThreadMessage> for MessageResponse {
-    fn from(row: ThreadMessage) -> Self {
+impl MessageResponse {
+    /// `files` are those of its files that are there still.
+    pub(super) fn new(row: ThreadMessage, files: &HashMap<FileId, File>) -> Self {
         let ThreadMessage { message, parent_id, turn, feedback, siblings } = row;
         let turn = turn.as_ref();
+        let attached = message.attachments.files();
         Self {
             id: message.id.to_string(),
             parent_id: parent_id.map(|id| id.to_string()),
             role: message.role.as_str(),
             content: message.content,
             attachments: message.attachments.into_inner(),
+            files: attached.into_iter().map(|id| AttachedFile::new(id, files.get(&id))).collect(),
             created_at: message.created_at.rfc3339(),
             state: turn.map(|turn| turn.state.as_str()),
             model: turn.map(|turn| turn.model.clone()),
@@ -144,9 +182,12 @@ pub async fn list_messages(
     let id = conversation_id(&id.into_inner())?;
     let query = query.into_inner();
     let before = query.before.as_deref().map(message_id).transpose()?;
-    let page = context.app.list_messages(&caller.into_inner(), id, before, query.limit).await?;
+    let caller = caller.into_inner();
+    let page = context.app.list_messages(&caller, id, before, query.limit).await?;
+    let files = context.app.files_of_messages(&caller, &page.items).await?;
     let next = page.next.map(|id| id.to_string());
-    Ok(axum::Json(MessageList { items: page.items.into_iter().map(Into::into).collect(), next }))
+    let items = page.items.into_iter().map(|row| MessageResponse::new(row, &files)).collect();
+    Ok(axum::Json(MessageList { items, next }))
 }
 
 /// Which branch.

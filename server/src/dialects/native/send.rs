@@ -25,8 +25,8 @@ pub struct SendRequest {
     message: String,
     /// The conversation to continue; without one, a new one begins.
     conversation_id: Option<AnyId>,
-    /// Addresses (http or https) that go with it.
-    #[schema(format = "web-address", max_items = 10)]
+    /// Up to 10 things that go with it: ids or `url`s of the sender's files, and http or https addresses.
+    #[schema(format = "attachment", max_items = 10)]
     attachments: Option<Vec<String>>,
     /// The language to answer in, as a tag of BCP 47; without one, the model's choice.
     #[schema(format = "language-tag", example = "en")]
@@ -135,7 +135,7 @@ pub(super) async fn answer_of(turn: &TurnHandle) -> Result<axum::Json<SendRespon
     responses(
         (status = 200, description = "The answer", body = SendResponse),
         (status = 400, description = "The message is empty or too long, or a value breaks a rule", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "The caller has no such conversation", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "The caller has no such conversation, or no such file", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "The body is too long", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "The body does not parse, or the key was used for another one", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "No provider answered, or the server is busy or stopping", body = Problem, content_type = "application/problem+json"),
@@ -167,7 +167,7 @@ pub async fn send_message(
             (StartEvent = "text/event-stream"), (ChunkEvent = "text/event-stream; event=chunk"),
             (DoneEvent = "text/event-stream; event=done"), (ErrorEvent = "text/event-stream; event=error"))),
         (status = 400, description = "The message is empty or too long, or a value breaks a rule", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "The caller has no such conversation", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "The caller has no such conversation, or no such file", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "The body is too long", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "The body does not parse, or the key was used for another one", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "The server is busy or stopping", body = Problem, content_type = "application/problem+json"),

@@ -1,10 +1,12 @@
 //! Taking conversations out: exports, and links that everybody can read.
 
+use std::collections::HashMap;
+
 use axum::extract::State;
 use axum::response::{AppendHeaders, IntoResponse, Response};
 use http::{HeaderName, StatusCode, header};
 use parlor_engine::app::{AppError, Export, Noun, Share, ThreadMessage};
-use parlor_engine::domain::{Invalid, Role, ShareId};
+use parlor_engine::domain::{File, FileId, Invalid, Role, ShareId};
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -62,20 +64,22 @@ pub async fn export_conversation(
         Some("markdown") => false,
         Some(_) => return Err(Invalid::new("format", "format must be json or markdown").into()),
     };
-    let export = context.app.export_conversation(&caller.into_inner(), id, is_json).await?;
+    let caller = caller.into_inner();
+    let export = context.app.export_conversation(&caller, id, is_json).await?;
+    let files = context.app.files_of_messages(&caller, &export.messages).await?;
     let ending = if is_json { "json" } else { "md" };
     let attachment = [(header::CONTENT_DISPOSITION, format!("attachment; filename=\"conversation-{id}.{ending}\""))];
     if is_json {
         let Export { conversation, messages, is_truncated } = export;
-        let messages = messages.into_iter().map(Into::into).collect();
+        let messages = messages.into_iter().map(|row| MessageResponse::new(row, &files)).collect();
         let body = ExportResponse { conversation: conversation.into(), messages, truncated: is_truncated };
         return Ok((attachment, axum::Json(body)).into_response());
     }
     let kind = [(header::CONTENT_TYPE, "text/markdown; charset=utf-8")];
-    Ok((attachment, kind, markdown(&export)).into_response())
+    Ok((attachment, kind, markdown(&export, &files)).into_response())
 }
 
-fn markdown(export: &Export) -> String {
+fn markdown(export: &Export, files: &HashMap<FileId, File>) -> String {
     let mut text = format!("# {}\n", export.conversation.title.as_deref().unwrap_or("Conversation"));
     if export.is_truncated {
         text.push_str("\n*Earlier messages are left out.*\n");
@@ -90,6 +94,19 @@ fn markdown(export: &Export) -> String {
             (role, None) => role.as_str().to_owned(),
         };
         text.push_str(&format!("\n## {who}\n\n*{}*\n\n{}\n", message.created_at.rfc3339(), message.content));
+        if !message.attachments.as_slice().is_empty() {
+            text.push('\n');
+        }
+        for address in message.attachments.as_slice() {
+            let line = match FileId::of_address(address) {
+                None => format!("- <{address}>\n"),
+                Some(id) => match files.get(&id) {
+                    Some(file) => format!("- {} ({}, {} bytes)\n", file.name.as_str(), file.media_type, file.bytes),
+                    None => "- a file that has been deleted\n".to_owned(),
+                },
+            };
+            text.push_str(&line);
+        }
     }
     text
 }

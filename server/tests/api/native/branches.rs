@@ -60,6 +60,7 @@ async fn a_message_says_all_that_is_known_of_it() {
         "error_code",
         "usage",
         "feedback",
+        "files",
         "siblings",
     ];
     for message in &messages {

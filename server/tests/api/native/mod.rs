@@ -2,6 +2,7 @@
 
 mod admin;
 mod api_keys;
+mod attachments;
 mod auth;
 mod branches;
 mod conversations;
