@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use hyper::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use hyper::{Method, Request, Response, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
@@ -17,13 +17,15 @@ use serde_json::{Value, json, value::RawValue};
 use super::behaviour::Behaviour;
 use super::body::{Answer, Fault, Reply, Script, push_word};
 use super::embedding::embed;
+use super::protocols::{self, Protocol};
 use super::state::{Call, State};
 
 const MAX_REQUEST_BYTES: usize = 32 << 20;
 const MAX_DIMENSIONS: usize = 8192;
 const DEFAULT_DIMENSIONS: usize = 1536;
 /// Counted for every prompt but an echo's, whose words are counted.
-const PROMPT_TOKENS: usize = 12;
+pub(super) const PROMPT_TOKENS: usize = 12;
+pub(super) const EVENTS: &str = "text/event-stream; charset=utf-8";
 const MODELS: [&str; 4] = ["mock-0ms-20tok", "mock-echo", "gpt-4o-mini", "gpt-3.5-turbo"];
 
 #[derive(Deserialize)]
@@ -81,7 +83,22 @@ pub(super) async fn answer(
         return Ok(refuse(StatusCode::PAYLOAD_TOO_LARGE, "the request could not be read"));
     };
     let body = body.to_bytes();
-    state.remember(head.headers.get(AUTHORIZATION).cloned(), body.clone());
+    let other = Protocol::of(route);
+    let is_refused = ["authorization", "x-api-key", "x-goog-api-key"]
+        .into_iter()
+        .filter_map(|name| head.headers.get(name))
+        .any(|key| key.as_bytes().ends_with(b"refused"));
+    state.remember(head.headers, body.clone());
+    if let Some((protocol, named)) = other {
+        return Ok(if is_refused {
+            protocols::refusal(protocol, 401, &Behaviour::of(""))
+        } else {
+            protocols::answer(&state, reset, protocol, named, &body).await
+        });
+    }
+    if is_refused {
+        return Ok(error_reply(401, &Behaviour::of("")));
+    }
     Ok(match route {
         "/chat/completions" => chat(state, reset, &body).await,
         "/embeddings" => embeddings(&state, &body),
@@ -151,7 +168,6 @@ fn succeed(
     );
     let finish_reason = if how.length { "length" } else { "stop" };
     let model_json = Value::from(request.model.as_str()).to_string();
-    const EVENTS: &str = "text/event-stream; charset=utf-8";
     if request.stream {
         state.streams.fetch_add(1, Relaxed);
         if how.huge_line {
@@ -290,7 +306,7 @@ fn model(id: &str) -> Value {
     json!({"id": id, "object": "model", "created": 1_700_000_000, "owned_by": "fake"})
 }
 
-fn reply(status: StatusCode, content_type: &'static str, body: Reply) -> Response<Reply> {
+pub(super) fn reply(status: StatusCode, content_type: &'static str, body: Reply) -> Response<Reply> {
     let mut response = Response::new(body);
     *response.status_mut() = status;
     let headers = response.headers_mut();
@@ -299,7 +315,7 @@ fn reply(status: StatusCode, content_type: &'static str, body: Reply) -> Respons
     response
 }
 
-fn json_reply(status: StatusCode, json: impl Into<Bytes>) -> Response<Reply> {
+pub(super) fn json_reply(status: StatusCode, json: impl Into<Bytes>) -> Response<Reply> {
     reply(status, "application/json", Reply::Whole(json.into()))
 }
 
@@ -325,6 +341,7 @@ fn error_reply(status: u16, how: &Behaviour) -> Response<Reply> {
 fn error_json(status: u16) -> String {
     let (message, kind, code) = match status {
         401 => ("Incorrect API key provided.", "invalid_request_error", Some("invalid_api_key")),
+        404 => ("The model does not exist.", "invalid_request_error", Some("model_not_found")),
         429 => ("Rate limit reached for requests", "requests", Some("rate_limit_exceeded")),
         400..500 => ("The request is invalid.", "invalid_request_error", None),
         _ => ("The server had an error while processing your request", "server_error", None),

@@ -34,6 +34,18 @@ pub(super) struct Behaviour {
     pub echo: bool,
     /// `length`: `finish_reason` is `length`.
     pub length: bool,
+    /// `tool`: calls the first tool, until it has a result.
+    pub tool: bool,
+    /// `cached`: a third of the prompt's tokens came from the cache.
+    pub cached: bool,
+    /// `filtered`: the answer ends because of what it says.
+    pub filtered: bool,
+    /// `blocked`: Gemini does not answer to such a prompt.
+    pub blocked: bool,
+    /// `drip<D>`: a byte at a time, D milliseconds apart.
+    pub drip: Option<Duration>,
+    /// `badutf8<K>`: content chunk K (from 1) is not UTF-8.
+    pub bad_utf8: Option<u32>,
     /// `cut<K>`: the connection is reset after K content chunks.
     pub cut: Option<u32>,
     /// `stall<K>`: silence after K content chunks, the connection stays.
@@ -66,6 +78,12 @@ impl Behaviour {
             utf8: flag("utf8"),
             echo: flag("echo"),
             length: flag("length"),
+            tool: flag("tool"),
+            cached: flag("cached"),
+            filtered: flag("filtered"),
+            blocked: flag("blocked"),
+            drip: beginning(&parts, "drip").map(Duration::from_millis),
+            bad_utf8: beginning(&parts, "badutf8"),
             cut: beginning(&parts, "cut"),
             stall: beginning(&parts, "stall"),
             bad_json: beginning(&parts, "badjson"),

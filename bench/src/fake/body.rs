@@ -51,6 +51,10 @@ pub(super) enum Fault {
 }
 
 impl Fault {
+    pub fn reset(flag: Arc<AtomicBool>) -> Self {
+        Self::Reset(flag, None)
+    }
+
     fn poll(&mut self, call: &mut Call, cx: &mut Context<'_>) -> Poll<io::Error> {
         match self {
             Self::Silence => Poll::Pending,
@@ -112,17 +116,13 @@ impl Body for Reply {
     }
 }
 
-/// An event stream being told: role, content, finish, usage, `[DONE]`.
+/// An event stream being told: what opens it, content, what closes it.
 pub(super) struct Script {
     how: Behaviour,
     /// The content chunks in order; None: made up from their number.
     words: Option<Vec<String>>,
     total: u32,
-    /// Everything of a chunk before and after its delta, for content chunks.
-    head: String,
-    tail: &'static str,
-    finish_reason: &'static str,
-    usage: Option<Bytes>,
+    telling: Telling,
     step: Step,
     due: Instant,
     pause: Option<Pin<Box<Sleep>>>,
@@ -135,16 +135,27 @@ pub(super) struct Script {
 
 #[derive(Clone, Copy)]
 enum Step {
-    Role,
+    /// The next event of the opening, from 0.
+    Opening(usize),
     /// The next content chunk, from 1.
     Content(u32),
-    Finish,
-    Usage,
-    Done,
+    /// The next event of the closing, from 0.
+    Closing(usize),
     End,
 }
 
-/// What a stream is made of, besides its behaviour.
+/// The events of a stream in some protocol.
+pub(super) struct Telling {
+    pub opening: Vec<Bytes>,
+    /// Everything of a content chunk's event before and after its text, which stands in a JSON string.
+    pub head: String,
+    pub tail: String,
+    pub closing: Vec<Bytes>,
+    /// An error in the middle.
+    pub error: Bytes,
+}
+
+/// What a stream of chat completions is made of, besides its behaviour.
 pub(super) struct Answer {
     pub model_json: String,
     pub words: Option<Vec<String>>,
@@ -153,27 +164,57 @@ pub(super) struct Answer {
     pub finish_reason: &'static str,
 }
 
+impl Telling {
+    /// A stream of chat completions: role, content, finish, usage, `[DONE]`.
+    fn completions(answer: &Answer) -> Self {
+        let event = format!(
+            "data: {{\"id\":\"chatcmpl-fake\",\"object\":\"chat.completion.chunk\",\"created\":1700000000,\"model\":{},\"system_fingerprint\":null",
+            answer.model_json
+        );
+        let tail = if answer.include_usage { "}],\"usage\":null}\n\n" } else { "}]}\n\n" };
+        let head = format!("{event},\"choices\":[{{\"index\":0,\"delta\":");
+        let chunk = |delta: &str, finish_reason: &str| {
+            Bytes::from(format!("{head}{delta},\"logprobs\":null,\"finish_reason\":{finish_reason}{tail}"))
+        };
+        let opening = vec![chunk("{\"role\":\"assistant\",\"content\":\"\",\"refusal\":null}", "null")];
+        let mut closing = vec![chunk("{}", &format!("\"{}\"", answer.finish_reason))];
+        if answer.include_usage {
+            closing.push(Bytes::from(format!("{event},\"choices\":[],\"usage\":{}}}\n\n", answer.usage_json)));
+        }
+        closing.push(Bytes::from_static(b"data: [DONE]\n\n"));
+        Self {
+            opening,
+            tail: format!("\"}},\"logprobs\":null,\"finish_reason\":null{tail}"),
+            head: format!("{head}{{\"content\":\""),
+            closing,
+            error: Bytes::from_static(
+                b"data: {\"error\":{\"message\":\"The server had an error while processing your request\",\"type\":\"server_error\",\"param\":null,\"code\":null}}\n\n",
+            ),
+        }
+    }
+}
+
 impl Script {
     pub fn new(how: Behaviour, answer: Answer, call: Call, reset: Arc<AtomicBool>) -> Self {
-        let model = answer.model_json;
-        let event = format!(
-            "data: {{\"id\":\"chatcmpl-fake\",\"object\":\"chat.completion.chunk\",\"created\":1700000000,\"model\":{model},\"system_fingerprint\":null"
-        );
-        let usage = answer
-            .include_usage
-            .then(|| Bytes::from(format!("{event},\"choices\":[],\"usage\":{}}}\n\n", answer.usage_json)));
-        let total = match &answer.words {
+        Self::tell(how, Telling::completions(&answer), answer.words, call, reset)
+    }
+
+    pub fn tell(
+        how: Behaviour,
+        telling: Telling,
+        words: Option<Vec<String>>,
+        call: Call,
+        reset: Arc<AtomicBool>,
+    ) -> Self {
+        let total = match &words {
             Some(words) => u32::try_from(words.len()).unwrap_or(u32::MAX),
             None => how.tokens,
         };
         Self {
-            head: format!("{event},\"choices\":[{{\"index\":0,\"delta\":"),
-            tail: if usage.is_some() { "}],\"usage\":null}\n\n" } else { "}]}\n\n" },
-            words: answer.words,
+            telling,
+            words,
             total,
-            finish_reason: answer.finish_reason,
-            usage,
-            step: Step::Role,
+            step: Step::Opening(0),
             due: Instant::now(),
             pause: None,
             waiting: false,
@@ -203,28 +244,31 @@ impl Script {
             return Poll::Ready(Some(Ok(piece)));
         }
         match self.step {
-            Step::Role => {
-                self.step = Step::Content(1);
-                self.chunk("{\"role\":\"assistant\",\"content\":\"\",\"refusal\":null}", "null")
-            }
-            Step::Content(number) => self.content(number, cx),
-            Step::Finish => {
-                self.step = Step::Usage;
-                let reason = format!("\"{}\"", self.finish_reason);
-                self.chunk("{}", &reason)
-            }
-            Step::Usage => {
-                self.step = Step::Done;
-                match self.usage.take() {
-                    Some(line) => Poll::Ready(Some(Ok(line))),
-                    None => self.poll(cx),
+            Step::Opening(at) => match self.telling.opening.get(at).cloned() {
+                Some(event) => {
+                    self.step = Step::Opening(at + 1);
+                    self.say(event)
                 }
-            }
-            Step::Done => {
-                self.step = Step::End;
-                self.call.finish();
-                Poll::Ready(Some(Ok(Bytes::from_static(b"data: [DONE]\n\n"))))
-            }
+                None => {
+                    self.step = Step::Content(1);
+                    self.poll(cx)
+                }
+            },
+            Step::Content(number) => self.content(number, cx),
+            Step::Closing(at) => match self.telling.closing.get(at).cloned() {
+                Some(event) => {
+                    self.step = Step::Closing(at + 1);
+                    // Whoever hangs up at the last event has heard all of it.
+                    if at + 1 == self.telling.closing.len() {
+                        self.call.finish();
+                    }
+                    self.say(event)
+                }
+                None => {
+                    self.step = Step::End;
+                    self.poll(cx)
+                }
+            },
             Step::End => {
                 self.call.finish();
                 Poll::Ready(None)
@@ -232,11 +276,21 @@ impl Script {
         }
     }
 
+    /// Says an event at once, or a byte at a time.
+    fn say(&mut self, event: Bytes) -> Poll<Option<io::Result<Bytes>>> {
+        if self.how.drip.is_some() {
+            self.pieces = (0..event.len()).map(|at| event.slice(at..=at)).collect();
+        } else if self.how.utf8 {
+            self.pieces = inside_characters(&event);
+        }
+        Poll::Ready(Some(Ok(self.pieces.pop_front().unwrap_or(event))))
+    }
+
     /// When the next bytes are due, if not now.
     fn pause_before(&mut self) -> Option<Instant> {
         if !self.pieces.is_empty() {
             // Apart in time, the pieces stay apart on the wire.
-            return Some(Instant::now() + Duration::from_millis(1));
+            return Some(Instant::now() + self.how.drip.unwrap_or(Duration::from_millis(1)));
         }
         match self.step {
             Step::Content(number) if number > 1 && number <= self.total => {
@@ -270,13 +324,11 @@ impl Script {
         }
         if self.how.error_object == sent {
             self.step = Step::End;
-            let line = Bytes::from_static(
-                b"data: {\"error\":{\"message\":\"The server had an error while processing your request\",\"type\":\"server_error\",\"param\":null,\"code\":null}}\n\n",
-            );
-            return Poll::Ready(Some(Ok(line)));
+            let event = self.telling.error.clone();
+            return self.say(event);
         }
         if number > self.total {
-            self.step = if self.how.no_done { Step::End } else { Step::Finish };
+            self.step = if self.how.no_done { Step::End } else { Step::Closing(0) };
             return self.poll(cx);
         }
         self.step = Step::Content(number + 1);
@@ -286,19 +338,20 @@ impl Script {
             half.extend_from_slice(b"\n\n");
             return Poll::Ready(Some(Ok(half.into())));
         }
-        if self.how.utf8 {
-            self.pieces = inside_characters(&line);
-            if let Some(first) = self.pieces.pop_front() {
-                return Poll::Ready(Some(Ok(first)));
-            }
+        if self.how.bad_utf8 == Some(number) {
+            let text = self.telling.head.len();
+            // The beginning of a character, and what cannot be its end.
+            let broken = [&line[..text], b"\xe6\xbc", b"\xff", &line[text..]];
+            self.pieces = broken.into_iter().map(Bytes::copy_from_slice).collect();
+            return Poll::Ready(self.pieces.pop_front().map(Ok));
         }
-        Poll::Ready(Some(Ok(line)))
+        self.say(line)
     }
 
     fn content_line(&self, number: u32) -> Bytes {
-        let mut line = String::with_capacity(self.head.len() + self.tail.len() + 96);
-        line.push_str(&self.head);
-        line.push_str("{\"content\":\"");
+        let Telling { head, tail, .. } = &self.telling;
+        let mut line = String::with_capacity(head.len() + tail.len() + 96);
+        line.push_str(head);
         match self.words.as_ref().and_then(|w| w.get(number as usize - 1)) {
             Some(word) => {
                 let quoted = serde_json::Value::from(word.as_str()).to_string();
@@ -306,14 +359,8 @@ impl Script {
             }
             None => push_word(&mut line, &self.how, number),
         }
-        line.push_str("\"},\"logprobs\":null,\"finish_reason\":null");
-        line.push_str(self.tail);
+        line.push_str(tail);
         line.into()
-    }
-
-    fn chunk(&self, delta: &str, finish_reason: &str) -> Poll<Option<io::Result<Bytes>>> {
-        let line = format!("{}{delta},\"logprobs\":null,\"finish_reason\":{finish_reason}{}", self.head, self.tail);
-        Poll::Ready(Some(Ok(line.into())))
     }
 }
 

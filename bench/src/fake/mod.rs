@@ -1,7 +1,9 @@
 //! A fake OpenAI-compatible provider: the real protocol over real sockets, with behaviour chosen by
 //! the name of the model that is asked for. For tests and benchmarks.
 //!
-//! It serves `POST /v1/chat/completions`, `/v1/embeddings`, `/v1/moderations` (flags what contains
+//! It speaks OpenAI's chat completions (`POST /v1/chat/completions`) and responses (`/v1/responses`), Anthropic's messages
+//! (`/v1/messages`) and Gemini's own API (`/v1beta/models/MODEL:generateContent`, `…:streamGenerateContent`); besides it
+//! serves `POST /v1/embeddings`, `/v1/moderations` (flags what contains
 //! `[flag]`), `GET /v1/models[/{id}]`, `/stats` and `/health`. Parts of a model's name, divided by
 //! `-`, `/`, `:` or `_`, in any order:
 //!
@@ -14,6 +16,12 @@
 //! | `echo` | answers with the last user message, a word a chunk; usage counts words |
 //! | `utf8` | content of multi-byte characters, written in pieces that end inside them |
 //! | `length` | `finish_reason` is `length` |
+//! | `filtered` | the answer ends because of what it says (not in chat completions) |
+//! | `blocked` | the prompt is refused for what it says (Gemini) |
+//! | `tool` | calls the first tool with `{"city":"Ulm"}`, until it has a result (not in chat completions) |
+//! | `cached` | a third of the prompt's tokens came from the cache (not in chat completions) |
+//! | `drip<D>` | a byte at a time, D milliseconds apart |
+//! | `badutf8<K>` | content chunk K (from 1) is not UTF-8, and comes in pieces |
 //! | `nousage` | no usage, asked for or not |
 //! | `err429`, `err500`, `err401`, … | that status with an error object |
 //! | `retryafter<S>` | with an error: the header `Retry-After: S` |
@@ -27,6 +35,8 @@
 //! | `nodone` | the end comes without `finish_reason` and `[DONE]` |
 //! | `hugeline` | one line of 50 MB without an end |
 //!
+//! A key that ends in `refused` is not taken.
+//!
 //! Without `stream` the same faults hit the one JSON body: half of it comes before a cut or a stall
 //! or instead of the whole (`badjson`), the error object comes alone, `nodone` leaves
 //! `finish_reason` null.
@@ -35,6 +45,7 @@ mod answers;
 mod behaviour;
 mod body;
 mod embedding;
+mod protocols;
 pub mod smtp;
 mod state;
 mod wire;
@@ -97,6 +108,12 @@ impl FakeUpstream {
         format!("http://{}/v1", self.address)
     }
 
+    /// `http://127.0.0.1:PORT/v1beta`, as Gemini's clients want it.
+    #[must_use]
+    pub fn gemini_base_url(&self) -> String {
+        format!("http://{}/v1beta", self.address)
+    }
+
     /// The address it listens on.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
@@ -151,6 +168,12 @@ impl FakeUpstream {
     #[must_use]
     pub fn last_authorization(&self) -> Option<String> {
         self.state.authorization()
+    }
+
+    /// A header of the last POST.
+    #[must_use]
+    pub fn last_header(&self, name: &str) -> Option<String> {
+        self.state.header(name)
     }
 
     /// Serves until the task ends, which it does only when dropped or aborted.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use hyper::header::HeaderValue;
+use hyper::header::{AUTHORIZATION, HeaderMap};
 
 const MAX_BODIES: usize = 256;
 const MAX_BODY_BYTES: usize = 64 << 20;
@@ -27,7 +27,7 @@ pub(super) struct State {
 struct Last {
     bodies: VecDeque<Bytes>,
     bytes: usize,
-    authorization: Option<HeaderValue>,
+    headers: HeaderMap,
     flaky: HashMap<String, u64>,
 }
 
@@ -38,9 +38,9 @@ impl State {
 
     /// Keeps a request's body as it came; it is parsed only when somebody asks, because benchmarks
     /// never do.
-    pub fn remember(&self, authorization: Option<HeaderValue>, body: Bytes) {
+    pub fn remember(&self, headers: HeaderMap, body: Bytes) {
         let mut last = self.last();
-        last.authorization = authorization;
+        last.headers = headers;
         last.bytes += body.len();
         last.bodies.push_back(body);
         while last.bodies.len() > MAX_BODIES || last.bytes > MAX_BODY_BYTES {
@@ -56,8 +56,12 @@ impl State {
     }
 
     pub fn authorization(&self) -> Option<String> {
+        self.header(AUTHORIZATION.as_str())
+    }
+
+    pub fn header(&self, name: &str) -> Option<String> {
         let last = self.last();
-        let value = last.authorization.as_ref()?;
+        let value = last.headers.get(name)?;
         Some(String::from_utf8_lossy(value.as_bytes()).into_owned())
     }
 

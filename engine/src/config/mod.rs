@@ -48,7 +48,9 @@ pub use files::{FileSettings, S3Settings};
 pub use limits::LimitSettings;
 pub use mail::MailSettings;
 pub use metering::MeteringSettings;
-pub use providers::{GeminiSettings, GroqSettings, OpenAiSettings, OpenRouterSettings, ProviderSettings};
+pub use providers::{
+    AnthropicSettings, GeminiSettings, GroqSettings, OpenAiSettings, OpenRouterSettings, ProviderSettings,
+};
 pub use routes::{RouteSettings, Strategy, TargetSettings, Timeouts};
 pub use security::{GuestAccess, JwtAlgorithm, PasswordScheme, SecuritySettings};
 pub use server::{HealthDialect, ServerSettings};

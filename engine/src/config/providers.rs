@@ -15,6 +15,8 @@ pub struct ProviderSettings {
     pub openai: OpenAiSettings,
     /// OpenRouter.
     pub openrouter: OpenRouterSettings,
+    /// Anthropic.
+    pub anthropic: AnthropicSettings,
     /// Groq.
     pub groq: GroqSettings,
     /// Gemini.
@@ -61,6 +63,19 @@ pub struct OpenRouterSettings {
     pub api_keys: Vec<SecretString>,
     /// Where its API is.
     pub base_url: String,
+    /// The site that it counts the calls for, and shows in its rankings.
+    pub site_url: Option<String>,
+    /// What it calls that site.
+    pub app_name: Option<String>,
+}
+
+/// Anthropic.
+#[derive(Debug, Clone)]
+pub struct AnthropicSettings {
+    /// Its key.
+    pub api_key: Option<SecretString>,
+    /// Where its API is.
+    pub base_url: String,
 }
 
 /// Groq.
@@ -91,6 +106,12 @@ impl ProviderSettings {
             openrouter: OpenRouterSettings {
                 api_keys: reader.secrets("providers.openrouter_api_keys"),
                 base_url: reader.text("providers.openrouter_base_url"),
+                site_url: reader.opt_text("providers.openrouter_site_url"),
+                app_name: reader.opt_text("providers.openrouter_app_name"),
+            },
+            anthropic: AnthropicSettings {
+                api_key: reader.opt_secret("providers.anthropic_api_key"),
+                base_url: reader.text("providers.anthropic_base_url"),
             },
             groq: GroqSettings {
                 api_key: reader.opt_secret("providers.groq_api_key"),
@@ -123,6 +144,7 @@ impl ProviderSettings {
         let built_in = [
             ("openai", self.openai.api_key.is_some()),
             ("openrouter", !self.openrouter.api_keys.is_empty()),
+            ("anthropic", self.anthropic.api_key.is_some()),
             ("groq", self.groq.api_key.is_some()),
             ("gemini", self.gemini.api_key.is_some()),
             ("endpoint", self.endpoint.is_some()),

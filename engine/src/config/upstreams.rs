@@ -34,6 +34,10 @@ pub enum UpstreamKind {
     /// OpenAI's protocol, under this base URL.
     #[default]
     OpenAi,
+    /// Anthropic's messages, under this base URL.
+    Anthropic,
+    /// Gemini's own API, under this base URL.
+    Gemini,
     /// A plain generate endpoint: the whole URL.
     Generate,
 }
@@ -43,7 +47,7 @@ impl Entry for UpstreamSettings {
         name: "upstreams",
         shape: Shape::List,
         about: "Providers of your own, asked after those of [providers] in this order: any number of accounts and servers.\n\
-                kind is openai (any OpenAI-compatible base URL) or generate. A key is a text or env:NAME.",
+                kind is openai (any OpenAI-compatible base URL, or one that ends in /responses), anthropic, gemini or generate. A key is a text or env:NAME.",
         example: r#"
 [[upstreams]]
 name = "ollama"
@@ -72,7 +76,7 @@ connect_timeout_seconds = 2
 }
 
 /// The names that providers with settings of their own have.
-pub(super) const BUILT_IN: &[&str] = &["openai", "openrouter", "groq", "gemini", "endpoint", "mock"];
+pub(super) const BUILT_IN: &[&str] = &["openai", "openrouter", "anthropic", "groq", "gemini", "endpoint", "mock"];
 
 /// Reports names that two upstreams have.
 pub(super) fn check_names(upstreams: &[UpstreamSettings], reader: &mut Reader) {

@@ -76,6 +76,12 @@ pub(super) fn base_url(text: &str) -> Result<Url, ProviderError> {
     Ok(url)
 }
 
+/// Whether a path's last part is a version, such as `/v1` or `/v1beta`.
+pub(super) fn ends_in_version(path: &str) -> bool {
+    let last = path.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+    last.strip_prefix('v').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+}
+
 /// Why no response came.
 pub(super) fn send_error(error: &reqwest::Error) -> ProviderError {
     if error.is_timeout() { ProviderError::Timeout(TimeoutPhase::Connect) } else { ProviderError::Connect }

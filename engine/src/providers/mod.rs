@@ -4,13 +4,19 @@
 //! [`Delta`]s. Everything else (timeouts, retries, failover, breaker, metrics) is done once, around
 //! all of them, by [`Providers`].
 
+mod alternate;
+mod anthropic;
 mod asking;
 mod attempts;
 mod breaker;
 mod budget;
 mod clock;
 mod continuation;
+mod deltas;
 mod error;
+mod exchange;
+mod failure;
+mod gemini;
 mod generate;
 mod guard;
 pub mod http;
@@ -19,6 +25,7 @@ mod mock;
 mod models;
 mod openai;
 mod request;
+mod responses;
 mod retry;
 mod route;
 mod routes;
@@ -32,16 +39,19 @@ use std::pin::Pin;
 use futures_util::Stream;
 use futures_util::future::BoxFuture;
 
+pub use anthropic::Anthropic;
 pub use attempts::{Attempts, LostAttempt};
 pub use breaker::BreakerState;
 pub use clock::{RetryClock, SystemClock};
 pub use error::{ProviderError, TimeoutPhase, Word};
+pub use gemini::Gemini;
 pub use generate::Generate;
 pub use keys::{KeyCount, KeyRing};
 pub use mock::Mock;
 pub use models::{ModelNames, Vision};
 pub use openai::OpenAi;
 pub use request::{ChatMessage, ChatRequest, Delta, Image, Tool, ToolCall};
+pub use responses::Responses;
 pub use routing::Providers;
 pub use target::TargetState;
 pub use wire::{ByteStream, WireAnswer, WireBody, WireBytes, WireEndpoint, WireJson, WireRequest, WireResponse};

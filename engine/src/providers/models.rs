@@ -4,6 +4,9 @@ use super::wire::WireEndpoint;
 
 /// What Groq answers with when it stands in for OpenAI; <https://console.groq.com/docs/models>.
 const GROQ_MODEL: &str = "llama-3.3-70b-versatile";
+/// What Anthropic answers with when it stands in for OpenAI;
+/// <https://docs.anthropic.com/en/docs/about-claude/models>.
+const ANTHROPIC_MODEL: &str = "claude-sonnet-4-5";
 /// What Gemini answers with when it stands in for OpenAI; <https://ai.google.dev/gemini-api/docs/models>.
 const GEMINI_MODEL: &str = "gemini-2.5-flash";
 
@@ -17,6 +20,8 @@ pub enum ModelNames {
     OpenAi,
     /// OpenRouter calls them `openai/…`.
     OpenRouter,
+    /// Anthropic has none of them: its own takes their place.
+    Anthropic,
     /// Groq has none of them: its own takes their place.
     Groq,
     /// Gemini has none of them: its own takes their place.
@@ -34,6 +39,7 @@ impl ModelNames {
     pub fn resolve(self, requested: &str) -> String {
         match self {
             Self::OpenRouter if is_openais(requested) => format!("openai/{requested}"),
+            Self::Anthropic if is_openais(requested) => ANTHROPIC_MODEL.to_owned(),
             Self::Groq if is_openais(requested) => GROQ_MODEL.to_owned(),
             Self::Gemini if is_openais(requested) => GEMINI_MODEL.to_owned(),
             _ => requested.to_owned(),
@@ -151,6 +157,8 @@ mod tests {
         assert_eq!(ModelNames::Groq.resolve("llama-3.1-8b-instant"), "llama-3.1-8b-instant");
         assert_eq!(ModelNames::Groq.resolve("openai/gpt-oss-120b"), "openai/gpt-oss-120b");
         assert_eq!(ModelNames::OpenAi.resolve("gpt-4o-mini"), "gpt-4o-mini");
+        assert_eq!(ModelNames::Anthropic.resolve("gpt-4o-mini"), ANTHROPIC_MODEL);
+        assert_eq!(ModelNames::Anthropic.resolve("claude-opus-4-1"), "claude-opus-4-1");
     }
 
     #[test]

@@ -2,15 +2,21 @@
 
 use std::sync::Arc;
 
+use reqwest::Client;
+
 use super::asking::{self, Chat, Rules, Wire};
 use super::clock::{RetryClock, SystemClock};
 use super::continuation::Continuation;
 use super::error::ProviderError;
+use super::openai::attribution;
 use super::routes::{Routes, Targets};
 use super::target::{Target, TargetRules, TargetState};
 use super::wire::{WireAnswer, WireRequest};
-use super::{Answer, ChatRequest, Generate, KeyRing, Mock, ModelNames, OpenAi, Provider, Vision, http};
-use crate::config::{ApiKey, ProviderSettings, Seconds, UpstreamKind, UpstreamSettings};
+use super::{
+    Answer, Anthropic, ChatRequest, Gemini, Generate, KeyRing, Mock, ModelNames, OpenAi, Provider, Responses, Vision,
+    http,
+};
+use crate::config::{ApiKey, OpenRouterSettings, ProviderSettings, Seconds, UpstreamKind, UpstreamSettings};
 
 /// The configured providers, and who answers to which model's name.
 pub struct Providers {
@@ -23,7 +29,7 @@ pub struct Providers {
 }
 
 impl Providers {
-    /// The providers that have a key or an address: OpenAI, OpenRouter, Groq, Gemini, the endpoint;
+    /// The providers that have a key or an address: OpenAI, OpenRouter, Anthropic, Groq, Gemini, the endpoint;
     /// without any, the built-in mock. `default_model` is asked when a request names none.
     ///
     /// # Errors
@@ -164,28 +170,49 @@ fn configured(
     clock: &Arc<dyn RetryClock>,
 ) -> Result<Vec<Arc<dyn Provider>>, ProviderError> {
     let client = http::client(settings)?;
-    let openai = |name: &str, base_url: &str, keys, models| {
-        let provider = OpenAi::new(name, base_url, keys, models, client.clone(), Arc::clone(clock))?;
-        Ok::<Arc<dyn Provider>, ProviderError>(Arc::new(provider))
+    let openai = |client: &Client, name: &str, base_url: &str, keys, models| {
+        let (client, clock) = (client.clone(), Arc::clone(clock));
+        Ok::<Arc<dyn Provider>, ProviderError>(if Responses::is_meant_by(base_url) {
+            Arc::new(Responses::new(name, base_url, keys, models, client, clock)?)
+        } else {
+            Arc::new(OpenAi::new(name, base_url, keys, models, client, clock)?)
+        })
+    };
+    let gemini = |client: &Client, name: &str, base_url: &str, keys, models| {
+        Gemini::new(name, base_url, keys, models, client.clone(), Arc::clone(clock)).map(Arc::new)
+    };
+    let anthropic = |client: &Client, name: &str, base_url: &str, keys, models| {
+        Anthropic::new(name, base_url, keys, models, client.clone(), Arc::clone(clock)).map(Arc::new)
     };
     let mut providers = Vec::new();
     if let Some(key) = &settings.openai.api_key {
-        providers.push(openai("openai", &settings.openai.base_url, KeyRing::new([key])?, ModelNames::OpenAi)?);
+        providers.push(openai(&client, "openai", &settings.openai.base_url, KeyRing::new([key])?, ModelNames::OpenAi)?);
     }
     if !settings.openrouter.api_keys.is_empty() {
-        let keys = KeyRing::new(&settings.openrouter.api_keys)?;
-        providers.push(openai("openrouter", &settings.openrouter.base_url, keys, ModelNames::OpenRouter)?);
+        let OpenRouterSettings { api_keys, base_url, .. } = &settings.openrouter;
+        let (keys, clock) = (KeyRing::new(api_keys)?, Arc::clone(clock));
+        let provider = OpenAi::new("openrouter", base_url, keys, ModelNames::OpenRouter, client.clone(), clock)?;
+        providers.push(Arc::new(provider.with_headers(attribution(&settings.openrouter)?)));
+    }
+    if let Some(key) = &settings.anthropic.api_key {
+        let base_url = &settings.anthropic.base_url;
+        providers.push(anthropic(&client, "anthropic", base_url, KeyRing::new([key])?, ModelNames::Anthropic)?);
     }
     if let Some(key) = &settings.groq.api_key {
-        providers.push(openai("groq", &settings.groq.base_url, KeyRing::new([key])?, ModelNames::Groq)?);
+        providers.push(openai(&client, "groq", &settings.groq.base_url, KeyRing::new([key])?, ModelNames::Groq)?);
     }
     if let Some(key) = &settings.gemini.api_key {
-        let base_url = gemini_base_url(&settings.gemini.base_url);
-        providers.push(openai("gemini", &base_url, KeyRing::new([key])?, ModelNames::Gemini)?);
+        let (base_url, keys) = (&settings.gemini.base_url, KeyRing::new([key])?);
+        // Under `/openai` it speaks OpenAI's protocol; <https://ai.google.dev/gemini-api/docs/openai>.
+        providers.push(if base_url.ends_with("/openai") {
+            openai(&client, "gemini", base_url, keys, ModelNames::Gemini)?
+        } else {
+            gemini(&client, "gemini", base_url, keys, ModelNames::Gemini)?
+        });
     }
     if let Some(endpoint) = &settings.endpoint {
         providers.push(if is_openai_compatible(endpoint)? {
-            openai("endpoint", endpoint, KeyRing::new([])?, ModelNames::AsIs)?
+            openai(&client, "endpoint", endpoint, KeyRing::new([])?, ModelNames::AsIs)?
         } else {
             Arc::new(Generate::new("endpoint", endpoint, client.clone())?)
         });
@@ -199,30 +226,24 @@ fn configured(
             None => client.clone(),
         };
         providers.push(match kind {
-            UpstreamKind::OpenAi => {
-                let models = ModelNames::at(&url.0);
-                Arc::new(OpenAi::new(&name.0, &url.0, keys, models, client, Arc::clone(clock))?)
-            }
+            UpstreamKind::Anthropic => anthropic(&client, &name.0, &url.0, keys, ModelNames::AsIs)?,
+            UpstreamKind::Gemini => gemini(&client, &name.0, &url.0, keys, ModelNames::AsIs)?,
+            UpstreamKind::OpenAi => openai(&client, &name.0, &url.0, keys, ModelNames::at(&url.0))?,
             UpstreamKind::Generate => Arc::new(Generate::new(&name.0, &url.0, client)?),
         });
     }
     Ok(providers)
 }
 
-/// Gemini speaks OpenAI's protocol under `/openai`; <https://ai.google.dev/gemini-api/docs/openai>.
-fn gemini_base_url(base_url: &str) -> String {
-    let base_url = base_url.trim().trim_end_matches('/');
-    if base_url.ends_with("/openai") { base_url.to_owned() } else { format!("{base_url}/openai") }
-}
-
 /// An address whose path is empty, ends in a version (`/v1`) or in `/openai`, or is the whole
-/// `…/chat/completions`, is an OpenAI-compatible base; any other is a plain generate endpoint.
+/// `…/chat/completions` or `…/responses`, is an OpenAI-compatible base; any other is a plain
+/// generate endpoint.
 fn is_openai_compatible(endpoint: &str) -> Result<bool, ProviderError> {
     let url = http::base_url(endpoint)?;
     let path = url.path().trim_end_matches('/');
     let last = path.rsplit('/').next().unwrap_or_default();
-    let version = last.strip_prefix('v').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
-    Ok(path.is_empty() || version || last == "openai" || path.ends_with("/chat/completions"))
+    let known = path.is_empty() || last == "openai" || path.ends_with("/chat/completions");
+    Ok(known || http::ends_in_version(path) || Responses::is_meant_by(path))
 }
 
 #[cfg(test)]
@@ -240,6 +261,7 @@ mod tests {
             "http://h/api/v1/",
             "http://h/v1beta/openai",
             "http://h/v1/chat/completions",
+            "http://h/v1/responses",
         ] {
             assert!(is_openai_compatible(base).unwrap(), "{base}");
         }
@@ -247,11 +269,5 @@ mod tests {
             assert!(!is_openai_compatible(plain).unwrap(), "{plain}");
         }
         assert!(is_openai_compatible("nonsense").is_err());
-    }
-
-    #[test]
-    fn gemini_is_asked_under_its_openai_path() {
-        assert_eq!(gemini_base_url("https://g/v1beta/"), "https://g/v1beta/openai");
-        assert_eq!(gemini_base_url("https://g/v1beta/openai/"), "https://g/v1beta/openai");
     }
 }

@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 use futures_util::StreamExt as _;
 use futures_util::future::{BoxFuture, FutureExt as _};
 use parlor_bench::fake::FakeUpstream;
-use parlor_engine::config::{GeminiSettings, GroqSettings, OpenAiSettings, OpenRouterSettings, ProviderSettings};
+use parlor_engine::config::{
+    AnthropicSettings, GeminiSettings, GroqSettings, OpenAiSettings, OpenRouterSettings, ProviderSettings,
+};
 use parlor_engine::domain::{FinishReason, Role, TokenUsage};
 use parlor_engine::providers::{
     Answer, ChatMessage, ChatRequest, Delta, KeyRing, ModelNames, OpenAi, Provider, ProviderError, Providers,
@@ -27,7 +29,8 @@ pub fn settings() -> ProviderSettings {
     let limit = Duration::from_secs(20);
     ProviderSettings {
         openai: OpenAiSettings { api_key: None, base_url: DEAD.into() },
-        openrouter: OpenRouterSettings { api_keys: Vec::new(), base_url: DEAD.into() },
+        openrouter: OpenRouterSettings { api_keys: Vec::new(), base_url: DEAD.into(), site_url: None, app_name: None },
+        anthropic: AnthropicSettings { api_key: None, base_url: DEAD.into() },
         groq: GroqSettings { api_key: None, base_url: DEAD.into() },
         gemini: GeminiSettings { api_key: None, base_url: DEAD.into() },
         endpoint: None,

@@ -5,11 +5,15 @@
 #![allow(clippy::disallowed_methods, reason = "tests wait, measure and call as they need")]
 
 mod answers;
+mod anthropic;
 mod breaker;
+mod conformance;
 mod failures;
+mod gemini;
 mod kit;
 mod limits;
 mod passing;
+mod responses;
 mod routes;
 mod routing;
 mod wire;

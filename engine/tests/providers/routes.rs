@@ -96,7 +96,7 @@ async fn a_weighted_route_asks_by_weight_and_fails_over_to_the_rest() {
     assert_eq!(ask(&providers, request("r")).await.provider, "two");
     assert_eq!((one.chat_calls(), two.chat_calls()), (0, 1));
     let failing = weighted.replace("'mock-1tok', weight", "'mock-err503', weight");
-    let (_, two, providers) = two_fakes(&failing).await;
+    let (_one, two, providers) = two_fakes(&failing).await;
     assert_eq!(ask(&providers, request("r")).await.provider, "one");
     assert_eq!(two.chat_calls(), 1);
 }
@@ -108,7 +108,7 @@ async fn one_models_failures_leave_the_others_of_its_provider_alone() {
         + &targets(&[("one", "mock-1tok")])
         + "\n[routes.again]\n"
         + &targets(&[("one", "mock-err503")]);
-    let (one, _, providers) =
+    let (one, _two, providers) =
         two_fakes_with("providers = { max_retries = 0, breaker_failures = 2 }", &routes, TestClock::new()).await;
     for _ in 0..2 {
         assert_eq!(ask(&providers, request("r")).await.error, Some(ProviderError::Unavailable { status: 503 }));
@@ -136,7 +136,7 @@ async fn one_models_failures_leave_the_others_of_its_provider_alone() {
 async fn a_target_tells_how_busy_and_how_fast_it_is() {
     let clock = TestClock::new();
     let route = targets(&[("one", "mock-5ms-1000000tok")]);
-    let (one, _, providers) = two_fakes_with(NO_RETRIES, &route, Arc::clone(&clock)).await;
+    let (one, _two, providers) = two_fakes_with(NO_RETRIES, &route, Arc::clone(&clock)).await;
     let state = || providers.states().remove(2);
     assert_eq!((state().in_flight, state().usual_start, state().keys.all), (0, None, 1));
     let answer = providers.chat(request("r")).await.unwrap();
@@ -152,7 +152,8 @@ async fn a_target_tells_how_busy_and_how_fast_it_is() {
 async fn retries_stop_where_the_budget_ends() {
     let settings = "providers = { max_retries = 5, retry_share = 0.0, breaker_failures = 1000 }";
     let clock = TestClock::new();
-    let (one, _, providers) = two_fakes_with(settings, &targets(&[("one", "mock-err503")]), Arc::clone(&clock)).await;
+    let (one, _two, providers) =
+        two_fakes_with(settings, &targets(&[("one", "mock-err503")]), Arc::clone(&clock)).await;
     for _ in 0..40 {
         assert!(ask(&providers, request("r")).await.error.is_some());
     }
@@ -177,7 +178,7 @@ async fn a_target_that_does_not_begin_is_hedged_and_left() {
 #[tokio::test]
 async fn of_two_at_once_the_failing_one_leaves_the_answer_to_the_other() {
     let route = "hedge_after_ms = 50\n".to_owned() + &targets(&[("one", "mock-3tok-100ttft"), ("two", "mock-err503")]);
-    let (_, two, providers) = two_fakes(&route).await;
+    let (_one, two, providers) = two_fakes(&route).await;
     let outcome = ask(&providers, request("r")).await;
     assert_eq!((outcome.provider.as_str(), outcome.texts.len(), outcome.error), ("one", 3, None));
     assert_eq!(two.chat_calls(), 1);
@@ -186,7 +187,7 @@ async fn of_two_at_once_the_failing_one_leaves_the_answer_to_the_other() {
 #[tokio::test]
 async fn a_target_is_not_hedged_without_the_option() {
     let route = targets(&[("one", "mock-3tok-100ttft"), ("two", "mock-3tok")]);
-    let (_, two, providers) = two_fakes(&route).await;
+    let (_one, two, providers) = two_fakes(&route).await;
     assert_eq!(ask(&providers, request("r")).await.provider, "one");
     assert_eq!(two.chat_calls(), 0);
 }
@@ -208,9 +209,9 @@ async fn a_target_may_have_timeouts_of_its_own() {
 async fn a_targets_total_hands_over_and_the_routes_total_ends_the_call() {
     let route = "targets = [{ provider = 'one', model = 'mock-hang', timeouts = { total_seconds = 0.06 } }, \
                  { provider = 'two', model = 'mock-1tok' }]";
-    let (_, _, providers) = two_fakes(route).await;
+    let (_one, _two, providers) = two_fakes(route).await;
     assert_eq!(ask(&providers, request("r")).await.provider, "two");
-    let (_, two, providers) =
+    let (_one, two, providers) =
         two_fakes(&format!("timeouts = {{ total_seconds = 0.06 }}\n{}", route.replace("0.06", "9"))).await;
     assert_eq!(ask(&providers, request("r")).await.error, Some(ProviderError::Timeout(TimeoutPhase::Total)));
     assert_eq!(two.chat_calls(), 0);
@@ -219,7 +220,7 @@ async fn a_targets_total_hands_over_and_the_routes_total_ends_the_call() {
 #[tokio::test]
 async fn the_next_target_goes_on_with_a_text_that_broke_off() {
     let route = "continue = true\n".to_owned() + &targets(&[("one", "mock-9tok-cut3"), ("two", "mock-2tok")]);
-    let (_, two, providers) = two_fakes(&route).await;
+    let (_one, two, providers) = two_fakes(&route).await;
     let asked = ChatRequest { max_tokens: Some(100), ..request("r") };
     let outcome = ask(&providers, asked).await;
     assert_eq!(outcome.text(), "word1 word2 word3word1 word2");
@@ -236,7 +237,7 @@ async fn the_next_target_goes_on_with_a_text_that_broke_off() {
 #[tokio::test]
 async fn a_text_that_nobody_goes_on_with_ends_with_what_broke_it_off() {
     let route = "continue = true\n".to_owned() + &targets(&[("one", "mock-9tok-cut3"), ("two", "mock-err503")]);
-    let (_, two, providers) = two_fakes(&route).await;
+    let (_one, two, providers) = two_fakes(&route).await;
     let outcome = ask(&providers, request("r")).await;
     assert_eq!((outcome.texts.len(), outcome.error), (3, Some(ProviderError::Cut)));
     assert_eq!(two.chat_calls(), 1);
@@ -246,7 +247,7 @@ async fn a_text_that_nobody_goes_on_with_ends_with_what_broke_it_off() {
 async fn every_target_of_a_route_may_go_on_with_a_text() {
     let three = [("one", "mock-9tok-cut2"), ("two", "mock-9tok-stall1"), ("one", "mock-1tok")];
     let route = "continue = true\ntimeouts = { idle_seconds = 0.06 }\n".to_owned() + &targets(&three);
-    let (_, _, providers) = two_fakes(&route).await;
+    let (_one, _two, providers) = two_fakes(&route).await;
     let outcome = ask(&providers, request("r")).await;
     assert_eq!(outcome.text(), "word1 word2word1word1");
     assert_eq!(
@@ -257,7 +258,7 @@ async fn every_target_of_a_route_may_go_on_with_a_text() {
 
 #[tokio::test]
 async fn without_the_option_a_text_that_broke_off_is_left() {
-    let (_, two, providers) = two_fakes(&targets(&[("one", "mock-9tok-cut3"), ("two", "mock-2tok")])).await;
+    let (_one, two, providers) = two_fakes(&targets(&[("one", "mock-9tok-cut3"), ("two", "mock-2tok")])).await;
     assert_eq!(ask(&providers, request("r")).await.error, Some(ProviderError::Cut));
     assert_eq!(two.chat_calls(), 0);
 }
@@ -265,7 +266,7 @@ async fn without_the_option_a_text_that_broke_off_is_left() {
 #[tokio::test]
 async fn the_names_that_routes_answer_to_are_known() {
     let route = "aliases = ['z', 'a']\n".to_owned() + &targets(&[("one", "mock-1tok")]);
-    let (_, _, providers) = two_fakes(&route).await;
+    let (_one, _two, providers) = two_fakes(&route).await;
     assert_eq!(providers.route_names(), ["a", "r", "z"]);
     assert!(providers.has_route("a") && !providers.has_route("one"));
 }

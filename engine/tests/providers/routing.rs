@@ -64,27 +64,56 @@ async fn a_name_with_a_provider_in_front_picks_it() {
 
 #[tokio::test]
 async fn configured_providers_are_asked_in_order_under_their_own_model_names() {
-    let fakes = [FakeUpstream::start().await, FakeUpstream::start().await, FakeUpstream::start().await];
+    let fakes: Vec<FakeUpstream> = futures_util::future::join_all((0..5).map(|_| FakeUpstream::start())).await;
     let mut settings = ProviderSettings { max_retries: 0, ..settings() };
     settings.openai.api_key = Some(key("sk-openai"));
     settings.openai.base_url = canned(response("503 Service Unavailable", "{}"), false).await;
     settings.openrouter.api_keys = vec![key("sk-or-1"), key("sk-or-2")];
     settings.openrouter.base_url = fakes[0].base_url();
+    settings.openrouter.site_url = Some("https://chat.example".to_owned());
+    settings.openrouter.app_name = Some("Our chat".to_owned());
+    settings.anthropic.api_key = Some(key("sk-ant"));
+    settings.anthropic.base_url = fakes[3].base_url();
     settings.groq.api_key = Some(key("gsk"));
     settings.groq.base_url = fakes[1].base_url();
     settings.gemini.api_key = Some(key("gem"));
+    settings.gemini.base_url = fakes[4].gemini_base_url();
     settings.endpoint = Some(fakes[2].base_url());
     let providers = Providers::from_settings(&settings, "gpt-4o-mini").unwrap();
     assert!(!providers.is_mock());
     let names: Vec<String> = providers.states().into_iter().map(|state| state.name).collect();
-    assert_eq!(names, ["openai", "openrouter", "groq", "gemini", "endpoint"]);
+    assert_eq!(names, ["openai", "openrouter", "anthropic", "groq", "gemini", "endpoint"]);
 
     assert_eq!(ask(&providers, request("")).await.provider, "openrouter");
     assert_eq!(models_asked(&fakes[0]), ["openai/gpt-4o-mini"]);
+    let header = |name| fakes[0].last_header(name);
+    let attribution = [Some("https://chat.example".to_owned()), Some("Our chat".to_owned())];
+    assert_eq!([header("http-referer"), header("x-title")], attribution);
+    assert_eq!(ask(&providers, request("anthropic/gpt-4o-mini")).await.model, "claude-sonnet-4-5");
+    assert_eq!(fakes[3].last_header("x-api-key").as_deref(), Some("sk-ant"));
+    assert_eq!(ask(&providers, request("gemini/gpt-4o-mini")).await.model, "gemini-2.5-flash");
+    assert_eq!(fakes[4].last_header("x-goog-api-key").as_deref(), Some("gem"));
     assert_eq!(ask(&providers, request("groq/gpt-4o-mini")).await.provider, "groq");
     assert_eq!(models_asked(&fakes[1]), ["llama-3.3-70b-versatile"]);
     assert_eq!(ask(&providers, request("endpoint/any")).await.provider, "endpoint");
     assert_eq!(fakes[2].last_authorization(), None);
+}
+
+#[tokio::test]
+async fn an_address_tells_which_protocol_is_spoken_there() {
+    let fake = FakeUpstream::start().await;
+    let mut settings = settings();
+    settings.openai.api_key = Some(key("sk-openai"));
+    settings.openai.base_url = format!("{}/responses", fake.base_url());
+    settings.gemini.api_key = Some(key("gem"));
+    settings.gemini.base_url = format!("{DEAD}/openai");
+    settings.endpoint = Some(format!("{}/responses/", fake.base_url()));
+    let providers = Providers::from_settings(&settings, "mock-1tok").unwrap();
+    for name in ["openai", "endpoint"] {
+        assert_eq!(ask(&providers, request(&format!("{name}/mock-1tok"))).await.error, None);
+        assert!(fake.requests().last().unwrap()["input"].is_array());
+    }
+    assert_eq!(ask(&providers, request("gemini/x")).await.error, Some(ProviderError::Connect));
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ fn full_of_secrets() -> Sources {
             ("OPENAI_API_KEY", "hunter2"),
             ("AI_SERVICES__OPEN_ROUTER_API_KEY_1", "hunter2a"),
             ("AI_SERVICES__OPEN_ROUTER_API_KEY_2", "hunter2b"),
+            ("ANTHROPIC_API_KEY", "hunter2"),
             ("AI_SERVICES__GROQ_API_KEY", "hunter2"),
             ("AI_SERVICES__GEMINI_API_KEY", "hunter2"),
             ("EMAIL__GMAIL_APP_PASSWORD", "hunter2"),

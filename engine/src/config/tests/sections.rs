@@ -102,7 +102,7 @@ url = "http://a/v1"
         "upstreams[4].keys[1] (parlor.toml): environment BAD: expected a key without spaces, line breaks or accented \
          characters",
         "upstreams[5].keys[0] (parlor.toml): expected a string",
-        "upstreams[6].kind (parlor.toml): expected openai or generate",
+        "upstreams[6].kind (parlor.toml): expected one of openai, anthropic, gemini, generate",
         "upstreams[7].name (parlor.toml): \"openai\" is a provider with settings of its own",
         "upstreams[8].keys (parlor.toml): a generate endpoint takes none",
         "upstreams (parlor.toml): two are named \"d\"",

@@ -164,8 +164,8 @@ fn answer(request: &ChatRequest) -> String {
     };
     format!(
         "Hello! I am Parlor's built-in mock, not a language model: I can only repeat what you said, which was \
-         \"{echo}\".{saw} For real answers set OPENAI_API_KEY, AI_SERVICES__OPEN_ROUTER_API_KEY_1, \
-         AI_SERVICES__GROQ_API_KEY, AI_SERVICES__GEMINI_API_KEY or AI_MODEL_ENDPOINT, and start me again."
+         \"{echo}\".{saw} For real answers set OPENAI_API_KEY, ANTHROPIC_API_KEY, \
+         AI_SERVICES__OPEN_ROUTER_API_KEY_1, AI_SERVICES__GROQ_API_KEY, AI_SERVICES__GEMINI_API_KEY or AI_MODEL_ENDPOINT, and start me again."
     )
 }
 

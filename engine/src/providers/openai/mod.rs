@@ -6,31 +6,30 @@ mod wire;
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt as _, TryStreamExt as _};
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
-use reqwest::{Body, Client, Response};
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue, InvalidHeaderValue};
+use reqwest::{Body, Client};
 use url::Url;
 
 use self::request::Request;
-use self::stream::{Deltas, Reader};
-use self::wire::{Completion, Failure};
+use self::stream::Reader;
+use self::wire::Completion;
 use super::clock::RetryClock;
+use super::deltas::Reader as _;
 use super::error::ProviderError;
+use super::exchange::{Exchange, KeyHeader, deltas_of};
 use super::keys::{KeyCount, KeyRing};
 use super::models::ModelNames;
 use super::wire::{WireEndpoint, WireRequest, WireResponse};
 use super::{ChatRequest, DeltaStream, Provider, http};
+use crate::config::OpenRouterSettings;
 
 /// A service under a base URL, with its keys.
 pub struct OpenAi {
-    name: String,
     urls: Urls,
-    keys: KeyRing,
     models: ModelNames,
-    client: Client,
-    clock: Arc<dyn RetryClock>,
+    exchange: Exchange,
 }
 
 impl OpenAi {
@@ -49,65 +48,34 @@ impl OpenAi {
         clock: Arc<dyn RetryClock>,
     ) -> Result<Self, ProviderError> {
         let urls = Urls::new(http::base_url(base_url)?);
-        Ok(Self { name: name.into(), urls, keys, models, client, clock })
+        let (name, headers) = (name.into(), HeaderMap::new());
+        let exchange = Exchange { name, keys, key_header: KeyHeader::Bearer, headers, client, clock };
+        Ok(Self { urls, models, exchange })
     }
 
-    /// Tries one key after the other, as long as the provider refuses the key and not the request.
-    async fn send(
-        &self,
-        endpoint: WireEndpoint,
-        stream: bool,
-        body: impl Fn() -> Body,
-    ) -> Result<Response, ProviderError> {
-        let mut refused = None;
-        for _ in 0..self.keys.tries() {
-            let key = match self.keys.pick(self.clock.now()) {
-                Ok(key) => key,
-                Err(error) => return Err(refused.unwrap_or(error)),
-            };
-            let (index, header) = key.map(|key| (key.index, key.header)).unzip();
-            match self.send_once(endpoint, stream, body(), header).await {
-                Err(error) if index.is_some_and(|index| self.keys.rest(index, &error, self.clock.now())) => {
-                    tracing::warn!(provider = self.name, code = error.code(), "a key is rested");
-                    refused = Some(error);
-                }
-                outcome => return outcome,
-            }
-        }
-        Err(refused.unwrap_or(ProviderError::Unauthorized))
+    /// The same, with these headers on every call.
+    #[must_use]
+    pub fn with_headers(mut self, headers: HeaderMap) -> Self {
+        self.exchange.headers = headers;
+        self
     }
+}
 
-    async fn send_once(
-        &self,
-        endpoint: WireEndpoint,
-        stream: bool,
-        body: Body,
-        key: Option<HeaderValue>,
-    ) -> Result<Response, ProviderError> {
-        let accept = if stream { "text/event-stream" } else { "application/json" };
-        let mut request = self
-            .client
-            .post(self.urls.of(endpoint).clone())
-            .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
-            .header(ACCEPT, HeaderValue::from_static(accept))
-            .body(body);
-        if let Some(key) = key {
-            request = request.header(AUTHORIZATION, key);
-        }
-        let response = request.send().await.map_err(|error| http::send_error(&error))?;
-        let status = response.status().as_u16();
-        if status == 200 {
-            return Ok(response);
-        }
-        let retry_after = http::retry_after(response.headers());
-        let body = http::read_error_body(response).await;
-        Err(Failure::of_body(&body).classify(Some(status), retry_after))
-    }
+/// The headers by which OpenRouter knows whose calls these are; <https://openrouter.ai/docs/app-attribution>.
+///
+/// # Errors
+/// [`ProviderError::Settings`] for what cannot stand in a header.
+pub(super) fn attribution(settings: &OpenRouterSettings) -> Result<HeaderMap, ProviderError> {
+    let named = [("http-referer", &settings.site_url), ("x-title", &settings.app_name)];
+    let set = named.into_iter().filter_map(|(name, text)| Some((name, text.as_ref()?)));
+    set.map(|(name, text)| Ok((HeaderName::from_static(name), HeaderValue::from_str(text)?)))
+        .collect::<Result<_, InvalidHeaderValue>>()
+        .map_err(|_| ProviderError::Settings("OpenRouter's site or app holds characters that no header may hold"))
 }
 
 impl Provider for OpenAi {
     fn name(&self) -> &str {
-        &self.name
+        &self.exchange.name
     }
 
     fn resolve_model(&self, requested: &str) -> String {
@@ -116,25 +84,15 @@ impl Provider for OpenAi {
 
     fn chat<'a>(&'a self, request: &'a ChatRequest) -> BoxFuture<'a, Result<DeltaStream, ProviderError>> {
         async move {
-            let body = serde_json::to_vec(&Request::new(request, self.models.is_reasoning(&request.model)))
-                .map_err(|_| ProviderError::Protocol("the request cannot be written"))?;
-            let body = Bytes::from(body);
-            let response = self.send(WireEndpoint::ChatCompletions, request.stream, || body.clone().into()).await?;
-            let kind = http::content_type(response.headers());
-            match kind.as_deref() {
-                Some("text/event-stream") if request.stream => {
-                    Ok(Box::pin(Deltas::new(response.bytes_stream())) as DeltaStream)
-                }
-                // Some servers answer whole although they were asked to stream.
-                Some("application/json") => whole(response).await,
-                _ => Err(ProviderError::Protocol("an unexpected content type")),
-            }
+            let url = self.urls.of(WireEndpoint::ChatCompletions);
+            let response = self.exchange.post(url, &Request::new(request, self.models), request.stream).await?;
+            deltas_of(response, request.stream, Reader::default(), Reader::read).await
         }
         .boxed()
     }
 
     fn keys(&self) -> KeyCount {
-        self.keys.count(self.clock.now())
+        self.exchange.count_keys()
     }
 
     fn speaks(&self, endpoint: WireEndpoint) -> bool {
@@ -148,7 +106,7 @@ impl Provider for OpenAi {
     ) -> BoxFuture<'a, Result<WireResponse, ProviderError>> {
         async move {
             let body = || Body::wrap(request.body.with_model(model));
-            let response = self.send(request.endpoint, request.stream, body).await?;
+            let response = self.exchange.send(self.urls.of(request.endpoint), request.stream, body).await?;
             let content_type = match http::content_type(response.headers()).as_deref() {
                 Some("text/event-stream") if request.stream => "text/event-stream",
                 Some("application/json") => "application/json",
@@ -205,13 +163,6 @@ pub(super) fn failure_in(piece: &[u8]) -> Option<ProviderError> {
     }
     let line = json.split(|&byte| byte == b'\n').next().unwrap_or_default();
     Completion::parse(line).err()
-}
-
-async fn whole(response: Response) -> Result<DeltaStream, ProviderError> {
-    let body = http::read_body(response).await?;
-    let mut reader = Reader::default();
-    reader.read(&body)?;
-    Ok(Box::pin(futures_util::stream::iter(reader.deltas.into_iter().map(Ok))))
 }
 
 #[cfg(test)]

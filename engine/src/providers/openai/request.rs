@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::providers::{ChatMessage, ChatRequest, Image, Tool, ToolCall};
+use crate::providers::{ChatMessage, ChatRequest, Image, ModelNames, Tool, ToolCall};
 
 #[derive(Serialize)]
 pub(super) struct Request<'a> {
@@ -90,9 +90,10 @@ struct StreamOptions {
 }
 
 impl<'a> Request<'a> {
-    /// `reasoning`: the model is one of OpenAI's that take `max_completion_tokens` in place of
-    /// `max_tokens` and no temperature (<https://platform.openai.com/docs/guides/reasoning>).
-    pub(super) fn new(request: &'a ChatRequest, reasoning: bool) -> Self {
+    /// OpenAI's reasoning models take `max_completion_tokens` in place of `max_tokens`, and no temperature
+    /// (<https://platform.openai.com/docs/guides/reasoning>).
+    pub(super) fn new(request: &'a ChatRequest, models: ModelNames) -> Self {
+        let reasoning = models.is_reasoning(&request.model);
         Self {
             model: &request.model,
             messages: request.messages.iter().map(Message::new).collect(),
@@ -167,7 +168,7 @@ mod tests {
 
     fn written(message: ChatMessage) -> Value {
         let request = ChatRequest { messages: vec![message], ..ChatRequest::default() };
-        serde_json::to_value(Request::new(&request, false)).unwrap()["messages"][0].take()
+        serde_json::to_value(Request::new(&request, ModelNames::AsIs)).unwrap()["messages"][0].take()
     }
 
     #[test]

@@ -5,15 +5,14 @@
 //! received bytes.
 
 use std::borrow::Cow;
-use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::domain::{FinishReason, TokenUsage};
-use crate::providers::error::{ProviderError, Word};
-use crate::providers::http::of_status;
+use crate::providers::error::ProviderError;
+use crate::providers::failure::Failure;
 
 /// A piece of a streamed answer, or a whole one: they differ in `delta` and `message` only.
 #[derive(Deserialize)]
@@ -186,68 +185,6 @@ impl CallPiece<'_> {
     }
 }
 
-/// The words by which an error object tells its kind. What else it says is not kept.
-#[derive(Debug, Default)]
-pub(super) struct Failure {
-    code: Option<String>,
-    kind: Option<String>,
-    number: Option<u16>,
-    param: Option<String>,
-}
-
-impl Failure {
-    /// Of an error response's body: `{"error":{…}}`, or anything else, which tells nothing.
-    pub(super) fn of_body(body: &[u8]) -> Self {
-        let body: Option<Value> = serde_json::from_slice(body).ok();
-        body.as_ref().and_then(|body| body.get("error")).map(Self::of).unwrap_or_default()
-    }
-
-    fn of(error: &Value) -> Self {
-        let word = |name: &str| error.get(name).and_then(Value::as_str).map(str::to_owned);
-        let number = error.get("code").or_else(|| error.get("status"));
-        Self {
-            code: word("code"),
-            kind: word("type").or_else(|| word("status")),
-            param: word("param"),
-            number: number.and_then(Value::as_u64).and_then(|number| u16::try_from(number).ok()),
-        }
-    }
-
-    /// The error of this failure; `status` is the response's, unless that was 200.
-    pub(super) fn classify(&self, status: Option<u16>, retry_after: Option<Duration>) -> ProviderError {
-        for word in [&self.code, &self.kind].into_iter().flatten() {
-            match word.as_str() {
-                "insufficient_quota" | "invalid_api_key" | "authentication_error" | "billing_hard_limit_reached" => {
-                    return ProviderError::Unauthorized;
-                }
-                "model_not_found" => return ProviderError::UnknownModel,
-                "content_filter" | "content_policy_violation" => return ProviderError::ContentFiltered,
-                _ => {}
-            }
-        }
-        let status = status.or(self.number).or_else(|| self.status_of_words()).unwrap_or(500);
-        match of_status(status, retry_after) {
-            ProviderError::BadRequest { status, .. } => ProviderError::BadRequest {
-                status,
-                code: self.code.as_deref().and_then(Word::of),
-                param: self.param.as_deref().and_then(Word::of),
-            },
-            error => error,
-        }
-    }
-
-    /// The status that a failure inside of a stream would have had as a response.
-    fn status_of_words(&self) -> Option<u16> {
-        [&self.code, &self.kind].into_iter().flatten().find_map(|word| match word.as_str() {
-            "rate_limit_exceeded" | "rate_limit_error" | "tokens" | "requests" | "RESOURCE_EXHAUSTED" => Some(429),
-            "invalid_request_error" | "context_length_exceeded" => Some(400),
-            "permission_error" => Some(403),
-            "overloaded_error" => Some(503),
-            number => number.parse().ok(),
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -295,20 +232,6 @@ mod tests {
         assert_eq!(cost(r#"{"cost":-1}"#), None);
         assert_eq!(cost(r#"{"cost":1e300}"#), None);
         assert_eq!(cost(r#"{"cost":null,"prompt_tokens":null}"#), None);
-    }
-
-    #[test]
-    fn a_failure_is_known_by_its_words_or_its_status() {
-        let classify = |status, body: &str| Failure::of_body(body.as_bytes()).classify(status, None);
-        let limited = ProviderError::RateLimited { retry_after: None };
-        assert_eq!(classify(Some(429), ""), limited);
-        assert_eq!(classify(Some(429), r#"{"error":{"code":"insufficient_quota"}}"#), ProviderError::Unauthorized);
-        assert_eq!(classify(Some(404), "<html>"), ProviderError::UnknownModel);
-        assert_eq!(classify(Some(400), r#"{"error":{"code":"model_not_found"}}"#), ProviderError::UnknownModel);
-        assert_eq!(classify(Some(400), r#"{"error":{"code":"content_filter"}}"#), ProviderError::ContentFiltered);
-        assert_eq!(classify(Some(422), r#"{"error":"text"}"#), ProviderError::bad_request(422));
-        assert_eq!(classify(Some(402), "{}"), ProviderError::Unauthorized);
-        assert_eq!(classify(Some(529), "{}"), ProviderError::Unavailable { status: 529 });
     }
 
     #[test]
