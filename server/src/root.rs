@@ -88,11 +88,13 @@ pub struct Checks {
     uptime: u64,
 }
 
-/// One provider.
+/// One provider, or one of its models that a route names.
 #[derive(Serialize, ToSchema)]
 pub struct ProviderCheck {
-    /// Its name.
+    /// The provider's name.
     name: String,
+    /// The model that a route asks it for; null for the provider with any other.
+    model: Option<String>,
     /// `closed` while it is asked, `open` while it is left alone after failures, `half_open` while it is tried again.
     breaker: &'static str,
     /// A word for its newest failure.
@@ -132,6 +134,7 @@ fn checks(health: &Health) -> Checks {
         .iter()
         .map(|target| ProviderCheck {
             name: target.name.clone(),
+            model: target.routed_model().map(str::to_owned),
             breaker: target.state.as_str(),
             last_error: target.last_error,
         })

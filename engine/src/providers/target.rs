@@ -35,6 +35,14 @@ pub struct TargetState {
     pub keys: KeyCount,
 }
 
+impl TargetState {
+    /// The model that a route asks it for; `None` where it answers to any.
+    #[must_use]
+    pub fn routed_model(&self) -> Option<&str> {
+        self.model.as_deref().filter(|_| !self.is_general)
+    }
+}
+
 /// What holds for every target.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct TargetRules {

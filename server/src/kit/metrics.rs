@@ -60,7 +60,14 @@ fn describe() {
         "parlor_time_to_first_token_seconds",
         "From the stored message to the first words, by provider."
     );
-    describe_counter!("parlor_provider_requests_total", "Calls to providers.");
+    describe_counter!("parlor_provider_requests_total", "Calls to providers, by provider and model.");
+    describe_counter!("parlor_provider_retries_refused_total", "Retries and hedges that the budget did not allow.");
+    describe_counter!("parlor_provider_hedges_total", "Targets asked beside one that had not begun.");
+    describe_counter!(
+        "parlor_provider_continuations_total",
+        "Answers that broke off and were continued, by who went on."
+    );
+    describe_histogram!("parlor_provider_start_seconds", "From a call to the beginning of its answer.");
     describe_counter!("parlor_provider_errors_total", "Calls to providers that failed, by what went wrong.");
     describe_gauge!("parlor_provider_breaker_open", "1 while a provider is left alone after repeated failures.");
     describe_gauge!("parlor_queue_depth", "Jobs that wait, by queue.");

@@ -174,27 +174,39 @@ pub async fn delete_user(State(context): State<Context>, caller: Caller, id: Pat
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// One provider.
+/// One provider, or one of its models that a route names: a target, which fails and recovers by itself.
 #[derive(Serialize, ToSchema)]
 #[schema(as = native::AdminProvider)]
 pub struct AdminProvider {
-    /// Its name.
+    /// The provider's name.
     name: String,
+    /// The model that a route asks it for; null for the provider with any other.
+    model: Option<String>,
     /// `closed` while it is asked, `open` while it is left alone after failures, `half_open` while it is tried again.
     breaker: &'static str,
-    /// A word for its newest failure.
+    /// For how many seconds `breaker` has been so.
+    breaker_seconds: u64,
+    /// A word for its newest failure; null once an answer came whole.
     last_error: Option<&'static str>,
+    /// Calls under way.
+    in_flight: u32,
+    /// How many milliseconds pass until an answer begins: an average in which the newest counts most. Null before the first.
+    usual_start_ms: Option<u64>,
+    /// The provider's keys.
+    keys: usize,
+    /// Those of them that rest, because the provider refused or limited them.
+    keys_resting: usize,
 }
 
 /// The providers.
 #[derive(Serialize, ToSchema)]
 #[schema(as = native::AdminProviders)]
 pub struct AdminProviders {
-    /// In the order in which they are asked.
+    /// The providers in the order in which they are asked, then those of their models that routes name.
     items: Vec<AdminProvider>,
 }
 
-/// Shows the providers, in the order in which they are asked.
+/// Shows the providers, in the order in which they are asked, then those of their models that routes name.
 #[utoipa::path(get, path = "/api/v1/admin/providers", tag = "native",
     extensions(("x-parlor-right" = json!("admin"))),
     responses(
@@ -207,9 +219,15 @@ pub async fn list_providers(
 ) -> Result<axum::Json<AdminProviders>, Error> {
     let states = context.app.list_providers(&caller.into_inner())?;
     let items = states.into_iter().map(|target| AdminProvider {
+        model: target.routed_model().map(str::to_owned),
         name: target.name,
         breaker: target.state.as_str(),
+        breaker_seconds: target.state_for.as_secs(),
         last_error: target.last_error,
+        in_flight: target.in_flight,
+        usual_start_ms: target.usual_start.map(|took| u64::try_from(took.as_millis()).unwrap_or(u64::MAX)),
+        keys: target.keys.all,
+        keys_resting: target.keys.resting,
     });
     Ok(axum::Json(AdminProviders { items: items.collect() }))
 }

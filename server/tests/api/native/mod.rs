@@ -13,6 +13,7 @@ mod mail_links;
 mod quotas;
 mod refresh;
 mod resume;
+mod routes;
 mod send;
 mod sessions;
 mod shares;

@@ -27,7 +27,10 @@ async fn a_real_provider_is_told_from_the_mock() {
     let server = Setup::new().upstream(&upstream, "2tok").start();
     let checks = &send(server.get("/health")).await.expect(200)["checks"];
     assert_eq!(checks["provider"], "up");
-    assert_eq!(checks["providers"], json!([{"name": "openai", "breaker": "closed", "last_error": null}]));
+    assert_eq!(
+        checks["providers"],
+        json!([{"name": "openai", "model": null, "breaker": "closed", "last_error": null}])
+    );
 }
 
 #[tokio::test]

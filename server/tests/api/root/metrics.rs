@@ -27,7 +27,7 @@ async fn what_has_happened_is_measured_and_nothing_that_was_said() {
         "parlor_turns_running 0",
         "parlor_tokens_total{",
         "parlor_time_to_first_token_seconds_count{",
-        "parlor_provider_requests_total{provider=\"openai\"} 4",
+        "parlor_provider_requests_total{provider=\"openai\",model=\"*\"} 4",
         "parlor_queue_depth{queue=\"database_writes\"}",
         "parlor_database_commit_group_count",
         "# TYPE parlor_http_requests_total counter",

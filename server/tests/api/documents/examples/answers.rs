@@ -200,8 +200,12 @@ impl<'de> Deserialize<'de> for Json {
             fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Json, A::Error> {
                 let mut all = Vec::new();
                 while let Some((name, value)) = fields.next_entry::<String, Json>()? {
-                    // Seconds since the start are never the same.
-                    let value = if name == "uptime" { Json::Atom("5".to_owned()) } else { value };
+                    // Times are never the same.
+                    let value = match name.as_str() {
+                        "uptime" | "breaker_seconds" => Json::Atom("5".to_owned()),
+                        "usual_start_ms" => Json::Atom("1".to_owned()),
+                        _ => value,
+                    };
                     all.push((name, value));
                 }
                 Ok(Json::Map(all))
