@@ -14,6 +14,7 @@ mod limits;
 mod mail_links;
 mod metering;
 mod passwords;
+mod personal_data;
 mod preferences;
 mod profiles;
 mod sessions;
@@ -38,12 +39,13 @@ pub use files::{BrokenUpload, FileList};
 pub use health::{Check, Health};
 pub use limits::{Allowance, Requester};
 pub use metering::{Estimate, QuotaStatus, Reservation, Spent, UsageReport};
+pub use personal_data::{Person, PersonalData, PersonalDataPlace};
 pub use preferences::Unnamed;
 pub use profiles::{ProfileRequest, Usage};
 pub use shares::{Export, SharedConversation, SharedLink};
 pub use threads::ThreadPage;
 
-pub use crate::store::{AnswerTurn, ConversationChange, Share, ThreadMessage, UsageSums};
+pub use crate::store::{AnswerTurn, ConversationChange, LedgerRow, SessionRecord, Share, ThreadMessage, UsageSums};
 
 use crate::blobs::Blobs;
 use crate::config::Settings;

@@ -289,6 +289,18 @@ async fn conversations_of_owner_by(
     .await
 }
 
+/// The owner's conversations by their ids: `limit` of those after `after`.
+pub(super) async fn conversations_of_owner_after(
+    tx: &mut Tx<'_>,
+    owner: AccountId,
+    after: Option<ConversationId>,
+    limit: i64,
+) -> Result<Vec<Conversation>, StoreError> {
+    let after = after.map_or(0, ConversationId::get);
+    let sql = select_conversation!("account_id = ? AND id > ? ORDER BY id LIMIT ?");
+    tx.fetch(sql, params![owner.get(), after, limit], read_conversation).await
+}
+
 pub(super) async fn conversation_of_owner(
     tx: &mut Tx<'_>,
     id: ConversationId,

@@ -99,7 +99,7 @@ impl Db {
             Box::pin(async move {
                 let Some(conversation) = conversation_of_owner(tx, id, owner).await? else { return Ok(None) };
                 let (messages, has_more) = match conversation.head {
-                    _ if whole_tree => tree(tx, id, limit).await?,
+                    _ if whole_tree => tree(tx, id, None, limit).await?,
                     None => (Vec::new(), false),
                     Some(head) => {
                         let messages = thread(tx, id, head.get(), limit).await?;
@@ -184,30 +184,38 @@ pub(super) async fn thread(
     Ok(messages)
 }
 
-/// The oldest messages of a conversation, whatever their branch, oldest first, as many as `limit` and `READ_TOKENS` let through; and whether
+/// The oldest messages of a conversation after `after`, whatever their branch, oldest first, as many as `limit` and `READ_TOKENS` let through; and whether
 /// there are more. Who may read them is the caller's to check, in the same transaction.
-async fn tree(tx: &mut Tx<'_>, id: ConversationId, limit: i64) -> Result<(Vec<ThreadMessage>, bool), StoreError> {
+pub(super) async fn tree(
+    tx: &mut Tx<'_>,
+    id: ConversationId,
+    after: Option<MessageId>,
+    limit: i64,
+) -> Result<(Vec<ThreadMessage>, bool), StoreError> {
+    let after = after.map_or(0, MessageId::get);
     // Their sizes first, without their texts.
     let sizes = tx
         .fetch(
-            "SELECT id, tokens FROM messages WHERE conversation_id = ? ORDER BY id LIMIT ?",
-            params![id.get(), limit.saturating_add(1)],
+            "SELECT id, tokens FROM messages WHERE conversation_id = ? AND id > ? ORDER BY id LIMIT ?",
+            params![id.get(), after, limit.saturating_add(1)],
             |row| Ok((row.get::<i64>(0)?, row.get::<i64>(1)?)),
         )
         .await?;
     let mut room = READ_TOKENS;
-    let fitting = sizes.iter().take(usize::try_from(limit).unwrap_or(usize::MAX)).take_while(|(_, tokens)| {
-        room -= tokens;
-        room >= 0
-    });
-    let last = fitting.last().map_or(0, |(last, _)| *last);
+    // One in any case: who reads on comes to an end.
+    let fitting =
+        sizes.iter().take(usize::try_from(limit).unwrap_or(usize::MAX)).enumerate().take_while(|(at, (_, tokens))| {
+            room -= tokens;
+            *at == 0 || room >= 0
+        });
+    let last = fitting.last().map_or(0, |(_, (last, _))| *last);
     let mut messages = tx
         .fetch(
             "SELECT m.id, m.parent_id, m.role, m.content, m.created_at, t.state, COALESCE(t.model, t.requested_model), t.finish_reason, \
              t.error_code, t.prompt_tokens, t.completion_tokens, f.rating, f.comment, f.updated_at, m.attachments \
              FROM messages m LEFT JOIN turns t ON t.answer_message_id = m.id \
-             LEFT JOIN feedback f ON f.message_id = m.id WHERE m.conversation_id = ? AND m.id <= ? ORDER BY m.id",
-            params![id.get(), last],
+             LEFT JOIN feedback f ON f.message_id = m.id WHERE m.conversation_id = ? AND m.id > ? AND m.id <= ? ORDER BY m.id",
+            params![id.get(), after, last],
             |row| read_message(row, id),
         )
         .await?;

@@ -12,6 +12,7 @@ mod error;
 mod files;
 mod mail_links;
 mod messages;
+mod personal_data;
 mod quotas;
 mod send;
 mod sessions;
@@ -54,6 +55,7 @@ pub fn router() -> OpenApiRouter<Context> {
         .routes(routes!(sessions::end_all))
         .routes(routes!(sessions::change_password))
         .routes(routes!(users::me, users::update, users::delete))
+        .routes(routes!(personal_data::export))
         .routes(routes!(consents::list, consents::give))
         .routes(routes!(usage::read))
         .routes(routes!(quotas::read_own))

@@ -3,6 +3,7 @@
 use axum::extract::State;
 use axum::response::IntoResponse;
 use http::StatusCode;
+use parlor_engine::app::SessionRecord;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -23,6 +24,16 @@ pub struct SessionResponse {
     expires_at: String,
 }
 
+impl From<SessionRecord> for SessionResponse {
+    fn from(session: SessionRecord) -> Self {
+        Self {
+            id: session.family,
+            last_used_at: session.last_used_at.rfc3339(),
+            expires_at: session.expires_at.rfc3339(),
+        }
+    }
+}
+
 /// Where an account is signed in.
 #[derive(Serialize, ToSchema)]
 #[schema(as = native::SessionsResponse)]
@@ -38,12 +49,7 @@ pub struct SessionsResponse {
 ))]
 pub async fn list(State(context): State<Context>, caller: Caller) -> Result<axum::Json<SessionsResponse>, Error> {
     let sessions = context.app.list_sessions(&caller.into_inner()).await?;
-    let items = sessions.into_iter().map(|session| SessionResponse {
-        id: session.family,
-        last_used_at: session.last_used_at.rfc3339(),
-        expires_at: session.expires_at.rfc3339(),
-    });
-    Ok(axum::Json(SessionsResponse { items: items.collect() }))
+    Ok(axum::Json(SessionsResponse { items: sessions.into_iter().map(Into::into).collect() }))
 }
 
 /// Ends one session of the caller's: it cannot be refreshed any more. An access token that it holds works until it expires.
