@@ -1,9 +1,10 @@
 import { useState } from 'react';
-import { changePassword, deleteAccount, endOtherSessions } from '../api/accounts';
+import { changePassword, deleteAccount, endOtherSessions, exportData } from '../api/accounts';
 import type { Session, SessionState } from '../auth/session';
 import { FormDialog } from '../ui/FormDialog';
 import { Icon } from '../ui/icons';
 import { Menu } from '../ui/Menu';
+import { saveFile } from '../ui/saveFile';
 import { ChangePassword } from './ChangePassword';
 import { DeleteAccount } from './DeleteAccount';
 
@@ -14,7 +15,7 @@ interface Props {
   onSignOut: (why: string) => void;
 }
 
-type Asked = 'password' | 'sessions' | 'delete';
+type Asked = 'password' | 'sessions' | 'export' | 'delete';
 
 /** What can be done with one's account. */
 export function AccountMenu({ session: { token, email }, auth, onSignOut }: Props) {
@@ -27,6 +28,7 @@ export function AccountMenu({ session: { token, email }, auth, onSignOut }: Prop
         items={[
           { label: 'Change the password', onPick: () => setAsked('password') },
           { label: 'Sign out everywhere else', onPick: () => setAsked('sessions') },
+          { label: 'Export my data', onPick: () => setAsked('export') },
           { label: 'Delete the account', danger: true, onPick: () => setAsked('delete') },
           { label: 'Sign out', onPick: () => onSignOut('') },
         ]}
@@ -56,6 +58,15 @@ export function AccountMenu({ session: { token, email }, auth, onSignOut }: Prop
             const ended = await endOtherSessions(token);
             auth.tell(ended === 0 ? 'There was no other session.' : `Other sessions that have ended: ${ended}.`);
           }}
+          onClose={close}
+        />
+      )}
+      {asked === 'export' && (
+        <FormDialog
+          title="Export your data"
+          text="One JSON file with all that is kept of you: your account, your conversations, what you used. It can take a while."
+          confirm="Save the file"
+          onConfirm={async () => saveFile(await exportData(token), 'parlor-export.json')}
           onClose={close}
         />
       )}

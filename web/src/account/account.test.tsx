@@ -1,8 +1,8 @@
 // @vitest-environment jsdom
 import type { ServerResponse } from 'node:http';
-import { render, screen } from '@testing-library/react';
+import { render, screen, waitFor } from '@testing-library/react';
 import userEvent from '@testing-library/user-event';
-import { beforeEach, expect, test } from 'vitest';
+import { beforeEach, expect, test, vi } from 'vitest';
 import { App } from '../App';
 import { useTestPage } from '../test/page';
 import { answer, serve, type Asked } from '../test/server';
@@ -85,6 +85,31 @@ test('nobody is signed out when two sessions were used at once', async () => {
   await userEvent.click(screen.getByRole('button', { name: 'Sign out' }));
   expect(await screen.findByText(/Another session was used just now/)).toBeDefined();
   expect(seen.filter(({ call }) => call.startsWith('DELETE'))).toHaveLength(0);
+});
+
+test('one’s data are saved as a file, and a broken export is told', async () => {
+  const saved: Blob[] = [];
+  URL.createObjectURL = (content) => `blob:${saved.push(content as Blob)}`;
+  const clicked = vi.spyOn(HTMLAnchorElement.prototype, 'click').mockImplementation(() => undefined);
+  override = (call, response) => {
+    if (!call.endsWith('/export')) return false;
+    response.writeHead(200, { 'Content-Length': '100' });
+    response.write('{', () => response.destroy());
+    return true;
+  };
+  await pick('Export my data');
+  await userEvent.click(screen.getByRole('button', { name: 'Save the file' }));
+  expect(await screen.findByText('The server can’t be reached.')).toBeDefined();
+  expect(saved).toHaveLength(0);
+  override = (call, response) => {
+    if (!call.endsWith('/export')) return false;
+    answer(response, 200, { account: {} });
+    return true;
+  };
+  await userEvent.click(screen.getByRole('button', { name: 'Save the file' }));
+  await waitFor(() => expect(clicked).toHaveBeenCalledOnce());
+  expect(await saved[0]?.text()).toBe('{"account":{}}');
+  clicked.mockRestore();
 });
 
 test('the account is deleted with its password, and the browser forgets it', async () => {

@@ -1,5 +1,7 @@
-import { ApiError, callJson, refusal, unreachable } from './client';
+import { ApiError, callJson, refusal, send, unreachable } from './client';
 import { keepToken, newestOf, renew, sendWithCookie } from './tokens';
+
+const EXPORT_TIMEOUT_MS = 600_000;
 
 /** The kinds of links that are mailed. */
 export type LinkKind = 'reset-password' | 'verify-email';
@@ -50,6 +52,14 @@ export async function changePassword(token: string, current: string, next: strin
   const json = { current_password: current, new_password: next };
   const answer = await callJson<{ access_token: string }>('/api/v1/auth/password', { method: 'POST', token, json, cookie: true });
   return keepToken(answer.access_token);
+}
+
+/** Everything that is kept of the account, as one JSON document. It may be long: it is not parsed here. */
+export async function exportData(token: string): Promise<Blob> {
+  const response = await send('/api/v1/users/me/export', { token, signal: AbortSignal.timeout(EXPORT_TIMEOUT_MS) });
+  return response.blob().catch((error: unknown) => {
+    throw unreachable(error);
+  });
 }
 
 /** Erases the account with its conversations. */
