@@ -102,7 +102,7 @@ pub(super) async fn answer(
     Ok(match route {
         "/chat/completions" => chat(state, reset, &body).await,
         "/embeddings" => embeddings(&state, &body),
-        "/moderations" => moderations(&state, &body),
+        "/moderations" => moderations(&state, &body).await,
         _ => no_route(),
     })
 }
@@ -274,9 +274,16 @@ fn embeddings(state: &State, body: &[u8]) -> Response<Reply> {
 }
 
 /// Flags every input that contains `[flag]`, as hate.
-fn moderations(state: &State, body: &[u8]) -> Response<Reply> {
+async fn moderations(state: &State, body: &[u8]) -> Response<Reply> {
     state.moderations.fetch_add(1, Relaxed);
     let request: Value = serde_json::from_slice(body).unwrap_or_default();
+    let how = Behaviour::of(request["model"].as_str().unwrap_or_default());
+    if how.hang {
+        std::future::pending::<()>().await;
+    }
+    if let Some(response) = failure(state, request["model"].as_str().unwrap_or_default(), &how) {
+        return response;
+    }
     let inputs = match &request["input"] {
         Value::Array(inputs) => inputs.clone(),
         one => vec![one.clone()],

@@ -4,7 +4,7 @@
 //! It speaks OpenAI's chat completions (`POST /v1/chat/completions`) and responses (`/v1/responses`), Anthropic's messages
 //! (`/v1/messages`) and Gemini's own API (`/v1beta/models/MODEL:generateContent`, `…:streamGenerateContent`); besides it
 //! serves `POST /v1/embeddings`, `/v1/moderations` (flags what contains
-//! `[flag]`), `GET /v1/models[/{id}]`, `/stats` and `/health`. Parts of a model's name, divided by
+//! `[flag]`; fails, hangs or answers a web page as its model's name says), `GET /v1/models[/{id}]`, `/stats` and `/health`. Parts of a model's name, divided by
 //! `-`, `/`, `:` or `_`, in any order:
 //!
 //! | part | what it does |

@@ -36,6 +36,12 @@ pub enum AppError {
     /// A quota has no room for it.
     #[error("{0}")]
     QuotaExceeded(QuotaExceeded),
+    /// Moderation blocked the message.
+    #[error("the message was blocked by the content filter")]
+    Blocked,
+    /// Nobody could judge the message, and unjudged ones are refused.
+    #[error("the content filter is unavailable: try again shortly")]
+    ModerationDown,
     /// No provider answered.
     #[error("the AI service is unavailable: {code}")]
     ProviderDown {
@@ -73,6 +79,8 @@ pub enum Noun {
     Share,
     /// A file.
     File,
+    /// Something that moderation blocked.
+    ModerationEvent,
 }
 
 impl std::fmt::Display for Noun {
@@ -85,6 +93,7 @@ impl std::fmt::Display for Noun {
             Self::Account => "User",
             Self::Share => "Shared conversation",
             Self::File => "File",
+            Self::ModerationEvent => "Moderation event",
         })
     }
 }
@@ -157,6 +166,17 @@ pub struct Limited {
 impl Limited {
     fn what(&self) -> &'static str {
         if self.policy.starts_with("login") { "attempts" } else { "requests" }
+    }
+}
+
+impl AppError {
+    /// A stable word for refusals that a client may want to tell from others of their status.
+    #[must_use]
+    pub const fn code(&self) -> Option<&'static str> {
+        match self {
+            Self::Blocked => Some("content_filter"),
+            _ => None,
+        }
     }
 }
 

@@ -13,6 +13,7 @@ mod jwt_crypto;
 mod limits;
 mod mail_links;
 mod metering;
+mod moderation;
 mod passwords;
 mod personal_data;
 mod preferences;
@@ -39,18 +40,22 @@ pub use files::{BrokenUpload, FileList};
 pub use health::{Check, Health};
 pub use limits::{Allowance, Requester};
 pub use metering::{Estimate, QuotaStatus, Reservation, Spent, UsageReport};
+pub use moderation::ModerationFilter;
 pub use personal_data::{Person, PersonalData, PersonalDataPlace};
 pub use preferences::Unnamed;
 pub use profiles::{ProfileRequest, Usage};
 pub use shares::{Export, SharedConversation, SharedLink};
 pub use threads::ThreadPage;
 
-pub use crate::store::{AnswerTurn, ConversationChange, LedgerRow, SessionRecord, Share, ThreadMessage, UsageSums};
+pub use crate::store::{
+    AnswerTurn, ConversationChange, LedgerRow, ModerationEvent, SessionRecord, Share, ThreadMessage, UsageSums,
+};
 
 use crate::blobs::Blobs;
 use crate::config::Settings;
 use crate::domain::Clock;
 use crate::mail::Mailer;
+use crate::moderation::Moderator;
 use crate::providers::{Providers, Vision};
 use crate::shared::{Counters, OpenDoors};
 use crate::store::Db;
@@ -75,6 +80,7 @@ pub struct Inner {
     db: Db,
     clock: Clock,
     providers: Providers,
+    moderator: Moderator,
     passwords: Passwords,
     tokens: Tokens,
     counters: Counters,
@@ -108,12 +114,14 @@ impl App {
     /// Puts the parts together. The database is open and migrated.
     ///
     /// # Errors
-    /// When the password hash, the mail server's client or the bucket's refuses its settings.
+    /// When the password hash, moderation, the mail server's client or the bucket's refuses its settings.
     #[allow(clippy::disallowed_methods, reason = "uptime is measured from here")]
     pub fn new(settings: Settings, db: Db, clock: Clock, providers: Providers) -> Result<Self, AppError> {
         let vision = Vision::of(settings.chat.vision_models.clone());
+        let moderator = Moderator::from_settings(&settings).map_err(|error| AppError::Internal(error.to_string()))?;
         Ok(Self {
             inner: Arc::new(Inner {
+                moderator,
                 passwords: Passwords::new(&settings.security)?,
                 tokens: Tokens::new(&settings.security),
                 counters: Counters::default(),

@@ -15,6 +15,7 @@ mod files;
 mod limits;
 mod mail;
 mod metering;
+mod moderation;
 mod providers;
 mod reader;
 mod resolve;
@@ -48,6 +49,7 @@ pub use files::{FileSettings, S3Settings};
 pub use limits::LimitSettings;
 pub use mail::MailSettings;
 pub use metering::MeteringSettings;
+pub use moderation::{ModerationProvider, ModerationRule, ModerationSettings, OutagePolicy};
 pub use providers::{
     AnthropicSettings, GeminiSettings, GroqSettings, OpenAiSettings, OpenRouterSettings, ProviderSettings,
 };
@@ -85,6 +87,8 @@ pub struct Settings {
     pub limits: LimitSettings,
     /// What models cost, and how much may be spent.
     pub metering: MeteringSettings,
+    /// What keeps messages and answers out.
+    pub moderation: ModerationSettings,
     /// How mail leaves.
     pub mail: MailSettings,
     /// What replicas share.
@@ -161,12 +165,14 @@ impl Settings {
     fn assemble(sources: &Sources) -> (Self, Resolved, BTreeSet<&'static str>) {
         let mut reader = Reader::new(resolve(sources));
         let server = ServerSettings::read(&mut reader);
+        let providers = ProviderSettings::read(&mut reader);
         let settings = Self {
             database: DatabaseSettings::read(&mut reader, &server.data_dir),
             files: FileSettings::read(&mut reader, &server.data_dir),
             server,
             security: SecuritySettings::read(&mut reader, sources.generated_secret.as_ref()),
-            providers: ProviderSettings::read(&mut reader),
+            moderation: ModerationSettings::read(&mut reader, providers.openai.api_key.is_some()),
+            providers,
             chat: ChatSettings::read(&mut reader),
             limits: LimitSettings::read(&mut reader),
             metering: MeteringSettings::read(&mut reader),

@@ -23,14 +23,20 @@ use serde::de::DeserializeOwned;
 use toml::Value as Toml;
 
 use super::metering::{PriceSettings, QuotaSettings};
+use super::moderation::ModerationRule;
 use super::resolve::Source;
 use super::routes::RouteSettings;
 use super::show::ShownSetting;
 use super::upstreams::UpstreamSettings;
 
 /// Every section of this kind, in the order of the example.
-pub(super) static SECTIONS: &[&Section] =
-    &[&UpstreamSettings::SECTION, &RouteSettings::SECTION, &PriceSettings::SECTION, &QuotaSettings::SECTION];
+pub(super) static SECTIONS: &[&Section] = &[
+    &UpstreamSettings::SECTION,
+    &RouteSettings::SECTION,
+    &PriceSettings::SECTION,
+    &QuotaSettings::SECTION,
+    &ModerationRule::SECTION,
+];
 
 /// What a section is called and what it is for.
 pub(super) struct Section {

@@ -13,7 +13,7 @@ use super::setting::Kind::{
     ServiceUrl, Text, WebUrl,
 };
 use super::setting::{Choose, DAY, HOUR, Kind, Setting, up_to};
-use super::{GuestAccess, HealthDialect, JwtAlgorithm, LogFormat, PasswordScheme};
+use super::{GuestAccess, HealthDialect, JwtAlgorithm, LogFormat, ModerationProvider, OutagePolicy, PasswordScheme};
 
 /// The sections of `parlor.toml`, in the order in which examples and listings show them.
 pub const SECTIONS: &[(&str, &str)] = &[
@@ -23,6 +23,7 @@ pub const SECTIONS: &[(&str, &str)] = &[
     ("providers", "The AI services. With none set, the built-in mock provider answers."),
     ("chat", "How answers are asked for, and how large they may grow."),
     ("files", "Where attached files are kept, and which are taken. Unset: a folder beside the database."),
+    ("moderation", "What keeps messages and answers out."),
     ("limits", "How often one may call."),
     ("mail", "How mail leaves. Unset: mails are written to the log."),
     ("shared", "What replicas share. Unset: the same features within one process."),
@@ -201,6 +202,28 @@ pub static TABLE: &[Setting] = &[
         "What one account may keep in all; 0 is nothing."),
     setting("files.types", List, "image/png,image/jpeg,image/gif,image/webp,application/pdf,text/plain,text/markdown,text/csv,application/json",
         "What is taken, by what the content shows it to be; `*` allows any."),
+    setting("moderation.provider", Choice(ModerationProvider::NAMES), "off",
+        "Who judges messages: nobody, the rules of [[moderation_rules]], or, after any such rules, OpenAI's moderation API."),
+    setting("moderation.outage", Choice(OutagePolicy::NAMES), "closed",
+        "While nobody can judge: `closed` refuses messages with 503, `open` lets them pass."),
+    setting("moderation.timeout_seconds", up_to(HOUR), "5",
+        "How long judging a text may take; then nobody could."),
+    setting("moderation.answers", Bool, "true",
+        "Whether answers that are given whole are judged too; streamed ones cannot be."),
+    setting("moderation.refusal", Text, "I'm sorry, but I can't give that answer.",
+        "What stands in for an answer that was blocked."),
+    setting("moderation.model", Text, "omni-moderation-latest",
+        "OpenAI's model for it."),
+    setting("moderation.api_key", Key, "",
+        "OpenAI's key for it. Unset: providers.openai_api_key."),
+    setting("moderation.base_url", WebUrl, "",
+        "Where that API is. Unset: providers.openai_base_url."),
+    setting("moderation.categories", List, "",
+        "OpenAI's categories that block, such as violence/graphic; empty: all."),
+    setting("moderation.threshold", Number(0.0, 1.0), "0",
+        "The score of a category that blocks; 0 leaves it to OpenAI."),
+    setting("moderation.retention_days", up_to(3_650 * DAY), "90",
+        "How long what was blocked is kept for review."),
 
     setting("limits.per_minute", Integer(0, 1_000_000), "60",
         "Requests per caller and minute, ten times as many per address; 0 is no limit.").env(&["RATE_LIMIT__PER_MINUTE"]),

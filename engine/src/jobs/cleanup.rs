@@ -1,5 +1,5 @@
-//! Removes what has expired: refresh tokens, idempotency keys, counters of quotas; gives back what calls held of quotas that nobody
-//! settled.
+//! Removes what has expired: refresh tokens, idempotency keys, counters of quotas, what moderation blocked; gives back what calls held of
+//! quotas that nobody settled.
 
 use std::time::Duration;
 
@@ -20,9 +20,11 @@ pub async fn clean_up(app: &App) -> Result<u64, StoreError> {
     let mut removed = 0;
     loop {
         let (db, now) = (app.db(), app.clock().now());
+        let blocked_until = now.minus(app.settings().moderation.retention);
         let gone = db.delete_expired(now, BATCH).await?
             + db.release_expired_reservations(now, BATCH).await?
-            + db.delete_old_quota_counters(now.minus(COUNTERS_STAY), BATCH).await?;
+            + db.delete_old_quota_counters(now.minus(COUNTERS_STAY), BATCH).await?
+            + db.delete_moderation_events(blocked_until, BATCH).await?;
         removed += gone;
         if gone == 0 {
             return Ok(removed);

@@ -97,7 +97,7 @@ pub(super) fn content_type(headers: &HeaderMap) -> Option<String> {
 ///
 /// # Errors
 /// [`ProviderError::Protocol`] when it is longer, [`ProviderError::Cut`] when it breaks off.
-pub(super) async fn read_body(response: Response) -> Result<Bytes, ProviderError> {
+pub async fn read_body(response: Response) -> Result<Bytes, ProviderError> {
     let mut body = BytesMut::new();
     let mut pieces = response.bytes_stream();
     while let Some(piece) = pieces.next().await {

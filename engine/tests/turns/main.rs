@@ -9,6 +9,7 @@ mod failures;
 mod kit;
 mod limits;
 mod metering;
+mod moderation;
 mod readers;
 mod recovery;
 mod shutdown;

@@ -156,6 +156,7 @@ fn error_detail(code: &str) -> &'static str {
         "storage" => "The answer could not be stored.",
         code if code.ends_with("_timeout") => "The AI service did not answer in time.",
         "internal" => "Internal server error",
+        "moderation_unavailable" => "The content filter is unavailable, so the answer is kept back. Please try again.",
         _ => "The AI service is unavailable. Please try again.",
     }
 }

@@ -17,6 +17,9 @@ use super::refusal::{Refusal, with_headers};
 pub struct ErrorBody {
     /// What is wrong, in a sentence.
     pub detail: String,
+    /// A stable word, where there is more than one reason for the status: `content_filter`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<&'static str>,
 }
 
 /// A request that does not parse, lacks a field, or has one of a wrong type.
@@ -39,7 +42,7 @@ fn faults_or_sentence() -> Schema {
 
 /// A refusal that comes from no handler.
 pub fn told(status: StatusCode, detail: &str) -> Response {
-    (status, Json(ErrorBody { detail: detail.to_owned() })).into_response()
+    (status, Json(ErrorBody { detail: detail.to_owned(), code: None })).into_response()
 }
 
 /// What every path that leads nowhere answers.
@@ -49,11 +52,11 @@ pub fn not_found() -> Response {
 
 /// Answers a refusal; `tell` is the dialect's word on the application's reasons.
 pub fn refuse(refusal: &Refusal, tell: impl FnOnce(&AppError) -> (StatusCode, String)) -> Response {
-    let plain = |status: StatusCode, detail: String| (status, Json(ErrorBody { detail })).into_response();
+    let plain = |status: StatusCode, detail: String| (status, Json(ErrorBody { detail, code: None })).into_response();
     let response = match refusal {
         Refusal::App(error) => {
             let (status, detail) = tell(error);
-            plain(status, detail)
+            (status, Json(ErrorBody { detail, code: error.code() })).into_response()
         }
         Refusal::TooLarge => plain(StatusCode::PAYLOAD_TOO_LARGE, "Request body is too large".to_owned()),
         Refusal::Unfinished => plain(StatusCode::REQUEST_TIMEOUT, "Request body did not arrive".to_owned()),

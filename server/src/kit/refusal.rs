@@ -61,7 +61,9 @@ pub fn with_headers(mut response: Response, refusal: &Refusal) -> Response {
             let [limit, left] = [over.limit, over.left].map(i64::unsigned_abs);
             tell_limit(headers, &over.policy(), limit, over.length, left, over.retry_after);
         }
-        Refusal::App(AppError::Overloaded | AppError::ShuttingDown | AppError::ProviderDown { .. }) => {
+        Refusal::App(
+            AppError::Overloaded | AppError::ShuttingDown | AppError::ModerationDown | AppError::ProviderDown { .. },
+        ) => {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));
         }
         Refusal::App(AppError::Internal(reason)) => tracing::error!(reason, "a request failed"),

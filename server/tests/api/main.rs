@@ -10,6 +10,7 @@ mod full_chatbot;
 mod idempotency;
 mod input;
 mod kit;
+mod moderation;
 mod mvp;
 mod native;
 mod root;

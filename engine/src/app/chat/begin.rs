@@ -76,7 +76,8 @@ impl App {
     ///
     /// # Errors
     /// [`AppError::Invalid`], [`AppError::NotFound`] for a conversation or a file that is not the caller's, [`AppError::KeyReused`],
-    /// [`AppError::Forbidden`] for an API key without the scope, [`AppError::QuotaExceeded`], [`AppError::Overloaded`] and [`AppError::ShuttingDown`].
+    /// [`AppError::Forbidden`] for an API key without the scope, [`AppError::QuotaExceeded`], [`AppError::Blocked`],
+    /// [`AppError::ModerationDown`], [`AppError::Overloaded`] and [`AppError::ShuttingDown`].
     pub async fn send_message(&self, caller: &Caller, message: SendMessage) -> Result<TurnHandle, AppError> {
         self.start(caller, message, Branch::Head).await
     }
@@ -125,7 +126,12 @@ impl App {
         };
         let (app, caller) = (self.clone(), caller.clone());
         // On its own task: a client that leaves half-way leaves no stored message without a running turn.
-        let begun = self.tasks.spawn(async move { app.begin(&caller, &message, branch, checked, place).await });
+        let begun = self.tasks.spawn(async move {
+            match app.screen(&caller, &message, branch, (&checked.text, &checked.attachments)).await? {
+                Some(turn) => Ok(turn),
+                None => app.begin(&caller, &message, branch, checked, place).await,
+            }
+        });
         begun.await.map_err(|error| AppError::Internal(format!("beginning a turn: {error}")))?
     }
 
@@ -154,7 +160,7 @@ impl App {
     }
 
     /// The turn that the message's key has begun already, if it has.
-    async fn replayed(
+    pub(super) async fn replayed(
         &self,
         caller: &Caller,
         message: &SendMessage,
@@ -322,7 +328,7 @@ struct Checked {
 
 /// What an idempotency key stands for: everything that the request says, each part with its length before it. What the server's settings say
 /// and what its sender prefers is no part of it: they may change between two tries.
-fn fingerprint(message: &SendMessage, branch: Branch) -> String {
+pub(super) fn fingerprint(message: &SendMessage, branch: Branch) -> String {
     let conversation = message.conversation_id.map(|id| id.to_string()).unwrap_or_default();
     let model = message.model.as_deref().map(str::trim).unwrap_or_default();
     let mut hash = Sha256::new();

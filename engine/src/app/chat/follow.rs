@@ -69,6 +69,7 @@ impl Ending {
         match self.error_code.as_deref() {
             Some(code) if code.ends_with("_timeout") => AppError::ProviderTimeout,
             Some("interrupted") => AppError::ShuttingDown,
+            Some("moderation_unavailable") => AppError::ModerationDown,
             Some(code @ ("internal" | "storage")) => AppError::Internal(format!("the turn failed: {code}")),
             code => AppError::ProviderDown { code: code.unwrap_or("unavailable").to_owned() },
         }

@@ -11,6 +11,7 @@ mod follow;
 mod live;
 mod recovery;
 mod run;
+mod screen;
 mod titles;
 
 pub(super) use attached::FileRoom;

@@ -15,6 +15,7 @@ use super::attached::Spoken;
 use super::begin::OnFailure;
 use super::follow::Ending;
 use super::live::{LiveTurn, Stop};
+use super::screen::Screened;
 use super::titles;
 use crate::app::metering::{Payer, Spent};
 use crate::app::{App, AppError, Noun};
@@ -211,6 +212,7 @@ impl Run {
         let mut outcome =
             Outcome { prompt_tokens, provider: Some(provider), model: Some(model), ..Outcome::failed("cut") };
         let mut finish = None;
+        let mut withheld = false;
         let mut saving: Option<JoinHandle<()>> = None;
         let mut checkpoint = tokio::time::interval_at(
             Instant::now() + self.app.settings.chat.checkpoint_interval,
@@ -232,6 +234,18 @@ impl Run {
                         if outcome.first_token.is_none() {
                             outcome.first_token = Some(self.app.clock.now().since(self.began));
                         }
+                        let text = match self.screen(&text).await {
+                            Screened::Passed => text,
+                            Screened::Withheld => {
+                                withheld = true;
+                                self.app.settings.moderation.refusal.clone()
+                            }
+                            Screened::Unknown => {
+                                outcome.error_code = Some("moderation_unavailable");
+                                return outcome;
+                            }
+                            Screened::Stopped(stop) => return outcome.stopped(stop),
+                        };
                         if !self.say(&text) {
                             finish = Some(FinishReason::Length);
                             break;
@@ -258,6 +272,7 @@ impl Run {
         }
         match finish {
             Some(reason) => {
+                let reason = if withheld { FinishReason::ContentFilter } else { reason };
                 (outcome.state, outcome.finish_reason, outcome.error_code) = (TurnState::Complete, reason, None);
                 outcome
             }

@@ -33,6 +33,7 @@ fn companions(key: &str) -> &'static [(&'static str, &'static str)] {
         "database.host" => &[("DB_NAME", "chat")],
         "security.admin_email" => &[("ADMIN_PASSWORD", "12345678")],
         "security.admin_password" => &[("ADMIN_EMAIL", "a@b.example")],
+        "moderation.provider" => &[("MODERATION__API_KEY", "sk-1")],
         "mail.app_password" | "mail.smtp_url" => &[("EMAIL__GMAIL_FROM_EMAIL", "a@b.example")],
         _ => &[],
     }

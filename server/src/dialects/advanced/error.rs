@@ -29,13 +29,13 @@ fn tell(error: &AppError) -> (StatusCode, String) {
         AppError::Unauthenticated(_) => StatusCode::UNAUTHORIZED,
         AppError::Forbidden(_) => StatusCode::FORBIDDEN,
         AppError::NotFound(_) => StatusCode::NOT_FOUND,
-        AppError::Invalid(_) => StatusCode::BAD_REQUEST,
+        AppError::Invalid(_) | AppError::Blocked => StatusCode::BAD_REQUEST,
         AppError::Conflict(_) => StatusCode::CONFLICT,
         AppError::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
         AppError::KeyReused => StatusCode::UNPROCESSABLE_ENTITY,
         AppError::TooMany(_) | AppError::QuotaExceeded(_) => StatusCode::TOO_MANY_REQUESTS,
         AppError::ProviderDown { .. } | AppError::ProviderTimeout => StatusCode::INTERNAL_SERVER_ERROR,
-        AppError::Overloaded | AppError::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
+        AppError::ModerationDown | AppError::Overloaded | AppError::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
         AppError::Internal(_) => return (StatusCode::INTERNAL_SERVER_ERROR, "Internal server error".to_owned()),
     };
     (status, error.to_string())

@@ -28,14 +28,14 @@ fn tell(error: &AppError) -> (StatusCode, String) {
         AppError::Unauthenticated(_) => StatusCode::UNAUTHORIZED,
         AppError::Forbidden(_) => StatusCode::FORBIDDEN,
         AppError::NotFound(_) => StatusCode::NOT_FOUND,
-        AppError::Invalid(_) => StatusCode::BAD_REQUEST,
+        AppError::Invalid(_) | AppError::Blocked => StatusCode::BAD_REQUEST,
         AppError::Conflict(_) => StatusCode::CONFLICT,
         AppError::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
         AppError::KeyReused => {
             return (StatusCode::UNPROCESSABLE_ENTITY, "this message_id was used for another message".to_owned());
         }
         AppError::TooMany(_) | AppError::QuotaExceeded(_) => StatusCode::TOO_MANY_REQUESTS,
-        AppError::ProviderDown { .. } | AppError::Overloaded | AppError::ShuttingDown => {
+        AppError::ProviderDown { .. } | AppError::ModerationDown | AppError::Overloaded | AppError::ShuttingDown => {
             StatusCode::SERVICE_UNAVAILABLE
         }
         AppError::ProviderTimeout => StatusCode::GATEWAY_TIMEOUT,

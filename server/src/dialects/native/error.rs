@@ -21,6 +21,9 @@ pub struct Problem {
     status: u16,
     /// What is wrong, in a sentence.
     detail: String,
+    /// A stable word, where there is more than one reason for the status: `content_filter`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'static str>,
     /// Everything that is wrong with the request, where it does not say what it should.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<FieldError>,
@@ -38,6 +41,10 @@ impl<T: Into<Refusal>> From<T> for Error {
 
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
+        let code = match &self.0 {
+            Refusal::App(error) => error.code(),
+            _ => None,
+        };
         let (status, detail, errors) = match &self.0 {
             Refusal::App(error) => {
                 let (status, detail) = tell(error);
@@ -49,18 +56,18 @@ impl IntoResponse for Error {
                 (StatusCode::UNPROCESSABLE_ENTITY, "The request is not valid".to_owned(), faults.clone())
             }
         };
-        with_headers(respond(status, detail, errors), &self.0)
+        with_headers(respond(status, detail, code, errors), &self.0)
     }
 }
 
 /// A refusal that comes from no handler.
 pub fn problem(status: StatusCode, detail: &str) -> Response {
-    respond(status, detail.to_owned(), Vec::new())
+    respond(status, detail.to_owned(), None, Vec::new())
 }
 
-fn respond(status: StatusCode, detail: String, errors: Vec<FieldError>) -> Response {
+fn respond(status: StatusCode, detail: String, code: Option<&'static str>, errors: Vec<FieldError>) -> Response {
     let title = status.canonical_reason().unwrap_or("Error");
-    let problem = Problem { r#type: "about:blank", title, status: status.as_u16(), detail, errors };
+    let problem = Problem { r#type: "about:blank", title, status: status.as_u16(), detail, code, errors };
     let mut response = (status, axum::Json(problem)).into_response();
     let kind = HeaderValue::from_static("application/problem+json");
     response.headers_mut().insert(header::CONTENT_TYPE, kind);
@@ -72,12 +79,12 @@ fn tell(error: &AppError) -> (StatusCode, String) {
         AppError::Unauthenticated(_) => StatusCode::UNAUTHORIZED,
         AppError::Forbidden(_) => StatusCode::FORBIDDEN,
         AppError::NotFound(_) => StatusCode::NOT_FOUND,
-        AppError::Invalid(_) => StatusCode::BAD_REQUEST,
+        AppError::Invalid(_) | AppError::Blocked => StatusCode::BAD_REQUEST,
         AppError::Conflict(_) => StatusCode::CONFLICT,
         AppError::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
         AppError::KeyReused => StatusCode::UNPROCESSABLE_ENTITY,
         AppError::TooMany(_) | AppError::QuotaExceeded(_) => StatusCode::TOO_MANY_REQUESTS,
-        AppError::ProviderDown { .. } | AppError::Overloaded | AppError::ShuttingDown => {
+        AppError::ProviderDown { .. } | AppError::ModerationDown | AppError::Overloaded | AppError::ShuttingDown => {
             StatusCode::SERVICE_UNAVAILABLE
         }
         AppError::ProviderTimeout => StatusCode::GATEWAY_TIMEOUT,

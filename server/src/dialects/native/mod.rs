@@ -12,6 +12,7 @@ mod error;
 mod files;
 mod mail_links;
 mod messages;
+mod moderation;
 mod personal_data;
 mod quotas;
 mod send;
@@ -42,6 +43,8 @@ pub fn router() -> OpenApiRouter<Context> {
         .routes(routes!(admin::list_users))
         .routes(routes!(admin::read_user, admin::change_user, admin::delete_user))
         .routes(routes!(admin::list_providers))
+        .routes(routes!(moderation::list_events))
+        .routes(routes!(moderation::review_event))
         .routes(routes!(auth::register))
         .routes(routes!(auth::login))
         .routes(routes!(auth::refresh))

@@ -10,6 +10,7 @@ mod cookie;
 mod files;
 mod files_in_a_bucket;
 mod mail_links;
+mod moderation;
 mod personal_data;
 mod quotas;
 mod refresh;

@@ -120,7 +120,7 @@ impl World {
     async fn call_with(&self, operation: &Operation, path: &str, token: Option<&str>) -> Answer {
         let mut request = self.server.request(operation.method.clone(), path);
         if ![Method::GET, Method::DELETE].contains(&operation.method) {
-            let mut body = json!({"message": "Hi", "user_id": "anna", "message_id": self.message, "rating": "up"});
+            let mut body = json!({"message": "Hi", "user_id": "anna", "message_id": self.message, "rating": "up", "verdict": "confirmed"});
             if path == "/chat-message" {
                 body = json!({"message": "Hi", "user_id": 1, "message_id": "first", "message_count": 1});
             }

@@ -23,6 +23,7 @@ pub const SECRET: &str = "7f3c9a51d2e84b06b1c5f0a97e6d3824-tests";
 #[derive(Clone)]
 pub struct Setup {
     env: Vec<(String, String)>,
+    /// The text of `parlor.toml`.
     file: Option<String>,
 }
 

@@ -140,6 +140,8 @@ fn fit(template: &str, path: &str) -> Option<usize> {
 #[tokio::test]
 async fn every_operation_has_an_example_and_each_answers_as_the_page_says() {
     let setup = Setup::new().env("ADMIN_EMAIL", "admin@example.com").env("ADMIN_PASSWORD", PASSWORD);
+    let rule = "[[moderation_rules]]\ncategory = \"swearing\"\nwords = [\"darn\"]\n";
+    let setup = setup.env("MODERATION__PROVIDER", "rules").file(rule);
     let server = setup.start();
     let written = fs::read_to_string(page()).unwrap();
     let parts = parts(&written);
