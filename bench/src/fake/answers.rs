@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
 
 use super::behaviour::Behaviour;
-use super::body::{Answer, Fault, Reply, Script, push_word};
+use super::body::{Answer, Reply, Script, push_word};
 use super::embedding::embed;
 use super::protocols::{self, Protocol};
 use super::state::{Call, State};
@@ -200,16 +200,7 @@ fn succeed(
     let whole = Bytes::from(format!(
         "{{\"id\":\"chatcmpl-fake\",\"object\":\"chat.completion\",\"created\":1700000000,\"model\":{model_json},\"system_fingerprint\":null,\"choices\":[{{\"index\":0,\"message\":{{\"role\":\"assistant\",\"content\":{text},\"refusal\":null}},\"logprobs\":null,\"finish_reason\":{finish}}}]{usage}}}"
     ));
-    let part = whole.slice(..whole.len() / 2);
-    let body = if how.cut.is_some() {
-        Reply::Faulty { part, fault: Fault::Reset(reset, None), call }
-    } else if how.stall.is_some() {
-        Reply::Faulty { part, fault: Fault::Silence, call }
-    } else {
-        call.finish();
-        Reply::Whole(if how.bad_json.is_some() { part } else { whole })
-    };
-    reply(StatusCode::OK, "application/json", body)
+    reply(StatusCode::OK, "application/json", Reply::whole(how, whole, call, reset))
 }
 
 /// The last user message's text in chunks that end where a word begins, and the words of all

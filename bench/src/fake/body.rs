@@ -18,6 +18,8 @@ use crate::clock::monotonic_ns;
 
 /// Long enough for the server to flush what precedes a fault into the socket.
 const FLUSH: Duration = Duration::from_millis(5);
+/// The beginning of a character, and what cannot be its end.
+const NOT_UTF8: [&[u8]; 2] = [b"\xe6\xbc", b"\xff"];
 const LINE_PIECE: &[u8] = &[b'x'; 64 << 10];
 const LINE_BYTES: usize = 50 << 20;
 
@@ -38,6 +40,28 @@ pub(super) enum Reply {
 }
 
 impl Reply {
+    /// A whole body as its model's name wants it: all of it, half of it before a fault, a byte at a time.
+    pub fn whole(how: Behaviour, body: Bytes, mut call: Call, reset: Arc<AtomicBool>) -> Self {
+        let part = body.slice(..body.len() / 2);
+        if how.cut.is_some() {
+            return Self::Faulty { part, fault: Fault::Reset(reset, None), call };
+        }
+        if how.stall.is_some() {
+            return Self::Faulty { part, fault: Fault::Silence, call };
+        }
+        if how.drip.is_some() {
+            let (head, tail, error) = (String::new(), String::new(), Bytes::new());
+            let telling = Telling { opening: vec![body], head, tail, closing: Vec::new(), error };
+            return Self::Stream(Box::new(Script::tell(how, telling, Some(Vec::new()), call, reset)));
+        }
+        call.finish();
+        if how.bad_utf8.is_some() {
+            let text = body.windows(4).position(|word| word == b"word").unwrap_or(part.len());
+            return Self::Whole([&body[..text], NOT_UTF8[0], NOT_UTF8[1], &body[text..]].concat().into());
+        }
+        Self::Whole(if how.bad_json.is_some() { part } else { body })
+    }
+
     pub fn line(call: Call) -> Self {
         Self::Line { left: LINE_BYTES, call }
     }
@@ -51,10 +75,6 @@ pub(super) enum Fault {
 }
 
 impl Fault {
-    pub fn reset(flag: Arc<AtomicBool>) -> Self {
-        Self::Reset(flag, None)
-    }
-
     fn poll(&mut self, call: &mut Call, cx: &mut Context<'_>) -> Poll<io::Error> {
         match self {
             Self::Silence => Poll::Pending,
@@ -340,8 +360,7 @@ impl Script {
         }
         if self.how.bad_utf8 == Some(number) {
             let text = self.telling.head.len();
-            // The beginning of a character, and what cannot be its end.
-            let broken = [&line[..text], b"\xe6\xbc", b"\xff", &line[text..]];
+            let broken = [&line[..text], NOT_UTF8[0], NOT_UTF8[1], &line[text..]];
             self.pieces = broken.into_iter().map(Bytes::copy_from_slice).collect();
             return Poll::Ready(self.pieces.pop_front().map(Ok));
         }

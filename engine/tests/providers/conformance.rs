@@ -8,7 +8,7 @@ use parlor_engine::config::ProviderSettings;
 use parlor_engine::domain::{FinishReason, Role, TokenUsage};
 use parlor_engine::providers::{
     ChatMessage, ChatRequest, Delta, Image, KeyRing, Provider, ProviderError, Providers, RetryClock, Tool, ToolCall,
-    http,
+    Vision, http,
 };
 use reqwest::Client;
 use secrecy::SecretString;
@@ -37,6 +37,7 @@ impl Fixture {
         let client = http::client(&settings).unwrap();
         let provider = make(&fake, KeyRing::new(&keys).unwrap(), client, Arc::clone(&clock));
         let providers = Providers::with(vec![provider], &settings, "mock-default", clock);
+        let providers = providers.with_vision(Vision::of(vec!["*".to_owned()]));
         Self { fake, providers }
     }
 

@@ -51,12 +51,17 @@ pub fn settings() -> ProviderSettings {
 /// A clock whose waits are over at once: they are noted, and move it.
 pub struct TestClock {
     start: Instant,
+    jitter: f64,
     state: Mutex<(Duration, Vec<Duration>)>,
 }
 
 impl TestClock {
     pub fn new() -> Arc<Self> {
-        Arc::new(Self { start: Instant::now(), state: Mutex::default() })
+        Self::with_jitter(1.0)
+    }
+
+    pub fn with_jitter(jitter: f64) -> Arc<Self> {
+        Arc::new(Self { start: Instant::now(), jitter, state: Mutex::default() })
     }
 
     pub fn advance(&self, by: Duration) {
@@ -81,7 +86,7 @@ impl RetryClock for TestClock {
     }
 
     fn jitter(&self) -> f64 {
-        1.0
+        self.jitter
     }
 }
 

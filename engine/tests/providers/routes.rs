@@ -12,7 +12,7 @@ use crate::kit::{DEAD, TestClock, ask, models_asked, request};
 
 /// The providers that this `parlor.toml` describes, with a clock that does not wait.
 fn configured(text: &str) -> Providers {
-    with_clock(&format!("{NO_RETRIES}\n{text}"), TestClock::new())
+    with_clock(&format!("{NO_RETRIES}\n{text}"), TestClock::with_jitter(0.5))
 }
 
 const NO_RETRIES: &str = "providers.max_retries = 0";
@@ -30,7 +30,7 @@ fn upstream(name: &str, url: &str) -> String {
 
 /// Two fakes, `one` and `two`, and a route `r` with these lines.
 async fn two_fakes(route: &str) -> (FakeUpstream, FakeUpstream, Providers) {
-    two_fakes_with(NO_RETRIES, route, TestClock::new()).await
+    two_fakes_with(NO_RETRIES, route, TestClock::with_jitter(0.5)).await
 }
 
 async fn two_fakes_with(settings: &str, route: &str, clock: Arc<TestClock>) -> (FakeUpstream, FakeUpstream, Providers) {
@@ -109,7 +109,8 @@ async fn one_models_failures_leave_the_others_of_its_provider_alone() {
         + "\n[routes.again]\n"
         + &targets(&[("one", "mock-err503")]);
     let (one, _two, providers) =
-        two_fakes_with("providers = { max_retries = 0, breaker_failures = 2 }", &routes, TestClock::new()).await;
+        two_fakes_with("providers = { max_retries = 0, breaker_failures = 2 }", &routes, TestClock::with_jitter(0.5))
+            .await;
     for _ in 0..2 {
         assert_eq!(ask(&providers, request("r")).await.error, Some(ProviderError::Unavailable { status: 503 }));
     }
@@ -134,7 +135,7 @@ async fn one_models_failures_leave_the_others_of_its_provider_alone() {
 
 #[tokio::test]
 async fn a_target_tells_how_busy_and_how_fast_it_is() {
-    let clock = TestClock::new();
+    let clock = TestClock::with_jitter(0.5);
     let route = targets(&[("one", "mock-5ms-1000000tok")]);
     let (one, _two, providers) = two_fakes_with(NO_RETRIES, &route, Arc::clone(&clock)).await;
     let state = || providers.states().remove(2);
@@ -151,7 +152,7 @@ async fn a_target_tells_how_busy_and_how_fast_it_is() {
 #[tokio::test]
 async fn retries_stop_where_the_budget_ends() {
     let settings = "providers = { max_retries = 5, retry_share = 0.0, breaker_failures = 1000 }";
-    let clock = TestClock::new();
+    let clock = TestClock::with_jitter(0.5);
     let (one, _two, providers) =
         two_fakes_with(settings, &targets(&[("one", "mock-err503")]), Arc::clone(&clock)).await;
     for _ in 0..40 {

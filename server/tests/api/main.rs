@@ -6,6 +6,7 @@ mod advanced;
 mod classic;
 mod cli;
 mod documents;
+mod fault_table;
 mod full_chatbot;
 mod idempotency;
 mod input;

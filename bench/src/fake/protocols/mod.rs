@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::answers::{EVENTS, PROMPT_TOKENS, json_reply, reply};
 use super::behaviour::Behaviour;
-use super::body::{Fault, Reply, Script, Telling, push_word};
+use super::body::{Reply, Script, Telling, push_word};
 use super::state::{Call, State};
 
 /// A protocol, by the path that it is asked under.
@@ -179,16 +179,7 @@ pub(super) async fn answer(
         Reply::line(call)
     } else {
         let answer = if how.error_object.is_some() { protocol.error(500) } else { protocol.whole(&asked, &said, &how) };
-        let whole = Bytes::from(answer.to_string());
-        let part = whole.slice(..whole.len() / 2);
-        if how.cut.is_some() {
-            Reply::Faulty { part, fault: Fault::reset(reset), call }
-        } else if how.stall.is_some() {
-            Reply::Faulty { part, fault: Fault::Silence, call }
-        } else {
-            call.finish();
-            Reply::Whole(if how.bad_json.is_some() { part } else { whole })
-        }
+        Reply::whole(how, answer.to_string().into(), call, reset)
     };
     reply(StatusCode::OK, "application/json", body)
 }
