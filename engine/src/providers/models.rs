@@ -76,6 +76,12 @@ impl Vision {
         Self { named }
     }
 
+    /// All models.
+    #[must_use]
+    pub fn all() -> Self {
+        Self::of(vec!["*".to_owned()])
+    }
+
     /// Whether that model sees. `provider/model` counts as `model` too.
     #[must_use]
     pub fn sees(&self, model: &str) -> bool {
@@ -203,7 +209,7 @@ mod tests {
             assert!(vision.sees(model), "{model}");
         }
         assert!(!vision.sees("gpt-4o"));
-        assert!(Vision::of(vec!["*".to_owned()]).sees("anything"));
+        assert!(Vision::all().sees("anything"));
     }
 
     #[test]

@@ -58,7 +58,7 @@ impl Providers {
         Ok(Self { mock: true, ..Self::with(vec![mock], &settings, default_model, clock) })
     }
 
-    /// These providers, with the limits of `settings`.
+    /// These providers, with the limits of `settings`. Pictures go to all of them, until [`Self::with_vision`] says otherwise.
     #[must_use]
     pub fn with(
         providers: Vec<Arc<dyn Provider>>,
@@ -75,7 +75,7 @@ impl Providers {
         Self {
             routes,
             targets,
-            rules: Arc::new(Rules { clock, max_retries: settings.max_retries, vision: Arc::default() }),
+            rules: Arc::new(Rules { clock, max_retries: settings.max_retries, vision: Arc::new(Vision::all()) }),
             default_model: default_model.to_owned(),
             mock: false,
         }
