@@ -16,6 +16,7 @@ export interface Call {
   method?: string;
   token?: string | undefined;
   json?: unknown;
+  form?: FormData;
   headers?: Record<string, string>;
   /** The answer sets the session's cookie. */
   cookie?: boolean;
@@ -42,7 +43,7 @@ async function attempt(path: string, call: Call, token: string | undefined): Pro
   if (call.cookie) for (const [name, value] of Object.entries(WITH_COOKIE)) headers.set(name, value);
   if (token) headers.set('Authorization', `Bearer ${token}`);
   if (call.json !== undefined) headers.set('Content-Type', 'application/json');
-  const body = call.json === undefined ? null : JSON.stringify(call.json);
+  const body = call.form ?? (call.json === undefined ? null : JSON.stringify(call.json));
   try {
     return await fetch(path, {
       method: call.method ?? 'GET',

@@ -31,8 +31,31 @@ export interface StoredMessage {
   /** Of an answer that has ended. */
   finish_reason: FinishReason | null;
   feedback: { rating: Rating } | null;
+  /** Addresses on the web, and those of files: paths on this server. */
+  attachments: string[];
+  /** Those of them that are files. */
+  files: AttachedFile[];
   /** Its versions, itself among them, in the order in which they were made; `index` counts from 0. */
   siblings: { index: number; ids: string[] };
+}
+
+/** A file that was uploaded. */
+export interface UploadedFile {
+  id: string;
+  name: string;
+  media_type: string;
+  bytes: number;
+  /** The path of its content; names it among a message's attachments. */
+  url: string;
+}
+
+/** A file of a message; of one that was deleted, nothing else is known. */
+export interface AttachedFile {
+  id: string;
+  url: string;
+  deleted: boolean;
+  name: string | null;
+  media_type: string | null;
 }
 
 export type FinishReason = 'stop' | 'length' | 'content_filter' | 'cancelled' | 'error';

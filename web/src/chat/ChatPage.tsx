@@ -4,6 +4,7 @@ import { Sidebar } from '../history/Sidebar';
 import { nameOf, useHistory } from '../history/useHistory';
 import { Icon } from '../ui/icons';
 import { Notice } from '../ui/Notice';
+import { FileToken } from './AttachedList';
 import { Composer, focusDraft } from './Composer';
 import { EmptyChat } from './EmptyChat';
 import { MessageList } from './MessageList';
@@ -113,7 +114,11 @@ export function ChatPage({ session, auth }: { session: Session; auth: SessionSta
               {listed ? nameOf(listed) : 'Conversation'}
             </h1>
           )}
-          {entries.length > 0 && <MessageList chat={chat} busy={phase !== 'idle'} />}
+          {entries.length > 0 && (
+            <FileToken value={session.kind === 'user' ? session.token : undefined}>
+              <MessageList chat={chat} busy={phase !== 'idle'} />
+            </FileToken>
+          )}
           <div className="under-messages">
             {chat.error && (
               <Notice tone="error" action={chat.retry && { label: 'Try again', onClick: chat.retry }}>
@@ -130,9 +135,10 @@ export function ChatPage({ session, auth }: { session: Session; auth: SessionSta
         <Composer
           phase={phase}
           canStop={session.kind === 'user'}
+          token={session.kind === 'user' ? session.token : undefined}
           focusKey={opening ? '' : (conversationId ?? 'new')}
           returned={chat.returned}
-          onSend={(message) => turnTo(() => chat.send(message))}
+          onSend={(message, attached) => turnTo(() => chat.send(message, attached))}
           onStop={chat.stop}
         />
       </main>

@@ -1,5 +1,6 @@
 import { memo, useState } from 'react';
 import { Notice } from '../ui/Notice';
+import { AttachedList } from './AttachedList';
 import { EditForm } from './EditForm';
 import { isOpen, type Entry } from './entries';
 import { MessageBar } from './MessageBar';
@@ -60,6 +61,7 @@ const Message = memo(function Message({ entry, actions, busy, edited }: MessageP
     <article className={mine ? 'message mine' : 'message'}>
       <h2 className="visually-hidden">{mine ? 'You' : 'Parlor'}</h2>
       <div className="message-body">
+        {entry.attached && <AttachedList attached={entry.attached} />}
         {mine ? <p dir="auto">{text}</p> : <RichText text={text} growing={state === 'writing'} />}
         {state === 'waiting' && <Dots />}
         {state === 'writing' && <span className="caret" aria-hidden="true" />}

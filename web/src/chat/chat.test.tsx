@@ -44,7 +44,7 @@ beforeEach(async () => {
 function question(id: number, content: string, more: Partial<StoredMessage> = {}): StoredMessage {
   const siblings = { index: 0, ids: [String(id)] };
   const parent_id = id > 1 ? String(id - 1) : null;
-  return { id: String(id), parent_id, role: 'user', content, state: null, finish_reason: null, feedback: null, siblings, ...more };
+  return { id: String(id), parent_id, role: 'user', content, state: null, finish_reason: null, feedback: null, attachments: [], files: [], siblings, ...more };
 }
 
 function reply(id: number, content: string, more: Partial<StoredMessage> = {}): StoredMessage {
@@ -271,4 +271,91 @@ test('older messages are read when they are asked for', async () => {
     'Because.',
   ]);
   expect(screen.queryByRole('button', { name: 'Show earlier messages' })).toBeNull();
+});
+
+describe('a file', () => {
+  const stored = { id: '1234567890123456', name: 'fox.png', media_type: 'image/png', bytes: 3, url: '/api/v1/files/1234567890123456/content' };
+  const picker = () => screen.getByLabelText<HTMLInputElement>('Files');
+  const fox = () => new File(['fox'], 'fox.png', { type: 'image/png' });
+
+  test('is uploaded with a preview, goes with the message, and is shown in the thread', async () => {
+    let finish: (() => void) | undefined;
+    override = ({ call }, response) => {
+      if (call === 'POST /api/v1/files') {
+        finish = () => answer(response, 201, stored);
+        return true;
+      }
+      if (call === `GET ${stored.url}`) {
+        response.writeHead(200, { 'Content-Type': 'image/png' });
+        response.end('fox');
+        return true;
+      }
+      if (!call.endsWith('/chat/stream')) return false;
+      const attached = { attachments: [stored.url], files: [{ ...stored, deleted: false }] };
+      messages = [question(1, 'Look', attached), reply(2, 'A fox.')];
+      return streamed(response, 2, 'A fox.');
+    };
+    open('');
+    fireEvent.change(picker(), { target: { files: [fox()] } });
+    await userEvent.type(draft(), 'Look');
+    expect(screen.getByLabelText('Uploading fox.png')).toBeDefined();
+    expect(screen.getByRole<HTMLButtonElement>('button', { name: 'Send' }).disabled).toBe(true);
+    await waitFor(() => expect(finish).toBeDefined());
+    finish?.();
+    await waitFor(() => expect(screen.getByRole<HTMLButtonElement>('button', { name: 'Send' }).disabled).toBe(false));
+    await userEvent.click(screen.getByRole('button', { name: 'Send' }));
+    const shown = await screen.findByRole<HTMLImageElement>('img', { name: 'fox.png' });
+    expect(shown.src).toBe(`data:image/png;base64,${btoa('fox')}`);
+    await waitFor(() => expect(screen.getByRole('button', { name: 'Edit' })).toBeDefined());
+    expect(calls(/chat\/stream$/)[0]?.json).toEqual({ message: 'Look', attachments: [stored.url] });
+    expect(calls(/content$/)[0]?.headers.authorization).toBe('Bearer t');
+    expect(screen.queryByRole('list', { name: 'Attached files' })).toBeNull();
+  });
+
+  test('that is refused says why, and sends nothing until it is removed', async () => {
+    override = ({ call }, response) => {
+      if (call !== 'POST /api/v1/files') return false;
+      answer(response, 400, { detail: 'files of this type are not taken: text/html' });
+      return true;
+    };
+    open('');
+    await userEvent.type(draft(), 'Look');
+    fireEvent.change(picker(), { target: { files: [fox()] } });
+    expect((await screen.findByRole('alert')).textContent).toContain('files of this type are not taken');
+    expect(screen.getByRole<HTMLButtonElement>('button', { name: 'Send' }).disabled).toBe(true);
+    await userEvent.click(screen.getByRole('button', { name: 'Remove fox.png' }));
+    expect(screen.getByRole<HTMLButtonElement>('button', { name: 'Send' }).disabled).toBe(false);
+    expect(calls(/^DELETE/)).toHaveLength(0);
+  });
+
+  test('that is taken out again is deleted', async () => {
+    override = ({ call }, response) => {
+      if (call !== 'POST /api/v1/files') return false;
+      answer(response, 201, stored);
+      return true;
+    };
+    open('');
+    fireEvent.change(picker(), { target: { files: [fox()] } });
+    await waitFor(() => expect(screen.queryByLabelText('Uploading fox.png')).toBeNull());
+    await userEvent.click(screen.getByRole('button', { name: 'Remove fox.png' }));
+    await waitFor(() => expect(calls(/^DELETE/).map(({ call }) => call)).toEqual(['DELETE /api/v1/files/1234567890123456']));
+  });
+
+  test('that was deleted leaves its place, and goes with no edited message', async () => {
+    const gone = { id: stored.id, url: stored.url, deleted: true, name: null, media_type: null };
+    const web = 'https://example.com/fox';
+    messages = [question(1, 'Look', { attachments: [stored.url, web], files: [gone] }), reply(2, 'Gone.')];
+    override = ({ call }, response) => call.endsWith('/messages/1/edit') && streamed(response, 4, 'There.');
+    open();
+    expect(await screen.findByText('A file that was deleted')).toBeDefined();
+    expect(screen.getByRole<HTMLAnchorElement>('link', { name: web }).rel).toContain('noopener');
+    await userEvent.click(screen.getByRole('button', { name: 'Edit' }));
+    await userEvent.click(screen.getAllByRole('button', { name: 'Send' })[0]!);
+    await waitFor(() => expect(calls(/edit$/)[0]?.json).toEqual({ message: 'Look', attachments: [web] }));
+  });
+
+  test('is for accounts alone', () => {
+    render(<ChatPage session={{ kind: 'guest', userId: 'g' }} auth={AUTH} />);
+    expect(screen.queryByRole('button', { name: 'Attach files' })).toBeNull();
+  });
 });

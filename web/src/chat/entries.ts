@@ -14,8 +14,32 @@ export interface Entry {
   /** A word about how the answer ended, when it is not simply complete. */
   note?: string;
   rating?: Rating;
+  /** What goes with it. */
+  attached?: Attached[];
   /** The ids of all versions of the message, and which of them this is; undefined for the only one. */
   versions?: { index: number; ids: string[] };
+}
+
+/** Something that goes with a message: a file, or an address on the web. */
+export interface Attached {
+  /** What names it to the server. */
+  url: string;
+  /** A file's name; undefined for an address, and for a file that was deleted. */
+  name?: string;
+  isPicture: boolean;
+  deleted: boolean;
+}
+
+export function attachedFile(file: { url: string; name: string | null; media_type: string | null; deleted?: boolean }): Attached {
+  const { url, name, media_type, deleted = false } = file;
+  return { url, ...(name === null ? {} : { name }), isPicture: media_type?.startsWith('image/') ?? false, deleted };
+}
+
+function attachedOf({ attachments, files }: StoredMessage): Attached[] {
+  return attachments.map((url) => {
+    const file = files.find((one) => one.url === url);
+    return file ? attachedFile(file) : { url, isPicture: false, deleted: false };
+  });
 }
 
 const NOTES: Record<FinishReason, string | undefined> = {
@@ -41,6 +65,7 @@ export function entryOf(message: StoredMessage, key: string): Entry | undefined 
     role,
     text,
     ...endOf(message),
+    ...(message.attachments.length > 0 ? { attached: attachedOf(message) } : {}),
     ...(feedback ? { rating: feedback.rating } : {}),
     ...(siblings.ids.length > 1 ? { versions: siblings } : {}),
   };

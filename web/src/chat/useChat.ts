@@ -4,7 +4,7 @@ import { sendAsGuest } from '../api/guests';
 import { listMessages, rateAnswer, stopMessage, switchBranch } from '../api/messages';
 import type { Page, Rating, StoredMessage } from '../api/types';
 import { newKey, type Session } from '../auth/session';
-import { isOpen, renewed, type Entry } from './entries';
+import { isOpen, renewed, type Attached, type Entry } from './entries';
 import { dropDraft, keepDraft, keptDraft } from './keptDraft';
 import { answerKeyOf, begun, requestOf, type Turn } from './turns';
 import { watchAnswer } from './watchAnswer';
@@ -30,10 +30,10 @@ export interface Chat {
   /** The message that is being edited, with what has been written instead. */
   editing: { id: string; text: string } | undefined;
   /** A message that was refused and is not stored: it is the writer's again. */
-  returned: { text: string } | undefined;
+  returned: { text: string; attached: Attached[] } | undefined;
   /** Undefined for guests, who have no messages to come back to. */
   actions: MessageActions | undefined;
-  send: (message: string) => void;
+  send: (message: string, attached?: Attached[]) => void;
   /** Sends the failed turn again under its first key, so that it cannot count twice; or loads again. */
   retry: (() => void) | undefined;
   stop: () => void;
@@ -60,7 +60,7 @@ export function useChat(session: Session, { onSignedOut, onGuestsRefused, onChan
   const [editing, setEditing] = useState<Chat['editing']>();
   const [returned, setReturned] = useState<Chat['returned']>(() => {
     const text = session.kind === 'user' ? keptDraft(session.email) : undefined;
-    return text === undefined ? undefined : { text };
+    return text === undefined ? undefined : { text, attached: [] };
   });
   const [again, setAgain] = useState<() => void>();
   // What is under way; replaced whenever the page turns to something else, so that late news is dropped.
@@ -192,7 +192,7 @@ export function useChat(session: Session, { onSignedOut, onGuestsRefused, onChan
   };
 
   const giveBack = (turn: Turn) => {
-    if (turn.kind === 'send') setReturned({ text: turn.message });
+    if (turn.kind === 'send') setReturned({ text: turn.message, attached: turn.attached });
     else if (turn.kind === 'edit') setEditing({ id: turn.target, text: turn.message });
   };
 
@@ -262,7 +262,10 @@ export function useChat(session: Session, { onSignedOut, onGuestsRefused, onChan
   const actionsOf = (token: string): MessageActions => ({
     regenerate: (target) => void runTurn({ key: newKey(), kind: 'regenerate', target }, shown.current),
     edit: (entry) => setEditing(entry?.id === undefined ? undefined : { id: entry.id, text: entry.text }),
-    sayDifferently: (target, message) => void runTurn({ key: newKey(), kind: 'edit', target, message }, shown.current),
+    sayDifferently: (target, message) => {
+      const attached = shown.current.find(({ id }) => id === target)?.attached ?? [];
+      void runTurn({ key: newKey(), kind: 'edit', target, message, attached }, shown.current);
+    },
     switchTo: (id, key) => {
       if (conversationId === undefined) return;
       // The other version takes this one's place, with the focus that is on it.
@@ -288,7 +291,7 @@ export function useChat(session: Session, { onSignedOut, onGuestsRefused, onChan
     returned,
     actions: useLatest(session.kind === 'user' ? actionsOf(session.token) : undefined),
     retry: again,
-    send: (message) => void runTurn({ key: newKey(), kind: 'send', message }, shown.current),
+    send: (message, attached = []) => void runTurn({ key: newKey(), kind: 'send', message, attached }, shown.current),
     stop: () => {
       if (phase !== 'answering') return;
       setPhase('stopping');

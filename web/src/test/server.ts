@@ -6,7 +6,7 @@ export interface Asked {
   /** The method and the address, as in `POST /chat`. */
   call: string;
   headers: IncomingMessage['headers'];
-  /** The parsed JSON body; undefined without one. */
+  /** The parsed JSON body; undefined without one, and for a form. */
   json: unknown;
 }
 
@@ -21,7 +21,8 @@ export async function serve(handler: Handler): Promise<Asked[]> {
     let body = '';
     request.setEncoding('utf8').on('data', (text: string) => (body += text));
     request.on('end', () => {
-      const json: unknown = body === '' ? undefined : JSON.parse(body);
+      const isJson = request.headers['content-type']?.startsWith('application/json') ?? false;
+      const json: unknown = isJson ? JSON.parse(body) : undefined;
       const asked = { call: `${request.method} ${request.url}`, headers: request.headers, json };
       seen.push(asked);
       handler(asked, response);
@@ -31,8 +32,13 @@ export async function serve(handler: Handler): Promise<Asked[]> {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const base = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   const real = globalThis.fetch;
-  vi.stubGlobal('fetch', (path: string, init: RequestInit) => real(base + path, init));
+  vi.stubGlobal('fetch', (path: string, init: RequestInit) => real(base + path, { ...init, body: sendable(init.body) }));
   return seen;
+}
+
+/** jsdom's forms are none to Node's `fetch`: the names of their fields stand for them. */
+function sendable(body: RequestInit['body']): BodyInit | null {
+  return body instanceof FormData ? [...body.keys()].join() : (body ?? null);
 }
 
 /** Answers with a status and, unless it is undefined, a JSON body. */
