@@ -61,7 +61,7 @@ use crate::shared::{Counters, OpenDoors};
 use crate::store::Db;
 use chat::LiveTurns;
 use mail_links::LINKS_AT_ONCE;
-use metering::Prices;
+use metering::{Prices, Vocabularies};
 use passwords::Passwords;
 use tokens::Tokens;
 
@@ -85,6 +85,7 @@ pub struct Inner {
     tokens: Tokens,
     counters: Counters,
     prices: Prices,
+    vocabularies: Vocabularies,
     open_doors: OpenDoors,
     turns: LiveTurns,
     mailer: Mailer,
@@ -125,6 +126,7 @@ impl App {
                 passwords: Passwords::new(&settings.security)?,
                 tokens: Tokens::new(&settings.security),
                 counters: Counters::default(),
+                vocabularies: Vocabularies::default(),
                 prices: Prices::new(&settings.metering, providers.is_mock())
                     .map_err(|error| AppError::Internal(format!("the built-in prices: {error}")))?,
                 open_doors: OpenDoors::default(),

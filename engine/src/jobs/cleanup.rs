@@ -17,6 +17,7 @@ const COUNTERS_STAY: Duration = Duration::from_secs(86_400);
 /// # Errors
 /// What the database says; what was removed before stays removed.
 pub async fn clean_up(app: &App) -> Result<u64, StoreError> {
+    app.rest();
     let mut removed = 0;
     loop {
         let (db, now) = (app.db(), app.clock().now());

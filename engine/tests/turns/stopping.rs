@@ -22,7 +22,7 @@ async fn a_stopped_answer_keeps_and_bills_what_was_said() {
     let ledger = fixture.ledger().await;
     assert_eq!(ledger.len(), 1);
     let (provider, _, _, completion, is_estimated) = &ledger[0];
-    assert_eq!((provider.as_str(), *completion, *is_estimated), ("gate", 2, true));
+    assert_eq!((provider.as_str(), *completion, *is_estimated), ("gate", 3, true));
 }
 
 #[tokio::test]

@@ -72,5 +72,11 @@ fn describe() {
     describe_gauge!("parlor_provider_breaker_open", "1 while a provider is left alone after repeated failures.");
     describe_gauge!("parlor_queue_depth", "Jobs that wait, by queue.");
     describe_histogram!("parlor_database_commit_group", "Writes committed together.");
+    describe_counter!(
+        "parlor_cost_micros_total",
+        "What providers' work cost, in millionths of a US dollar, by provider."
+    );
+    describe_counter!("parlor_unpriced_calls_total", "Metered calls whose price is not known, by provider.");
+    describe_counter!("parlor_quota_refused_total", "Calls that a quota had no room for, by window and metric.");
     describe_counter!("parlor_login_limited_total", "Logins refused by a limit.");
 }

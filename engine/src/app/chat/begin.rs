@@ -1,5 +1,7 @@
 //! Sending a message: it is checked, stored with its pending answer, and set running.
 
+use std::sync::OnceLock;
+
 use sha2::{Digest, Sha256};
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -236,6 +238,7 @@ impl App {
                         attachments,
                         payer,
                         attempts: Attempts::default(),
+                        asked: OnceLock::new(),
                         preferences,
                         stream: message.stream,
                         on_failure: message.on_failure,

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures_util::{FutureExt, StreamExt};
@@ -22,11 +22,13 @@ use crate::app::{App, AppError, Noun};
 use crate::domain::{
     Attachments, FinishReason, LedgerKind, Preferences, Role, Timestamp, TokenUsage, TurnState, estimate_tokens,
 };
-use crate::providers::{Answer, Attempts, ChatMessage, ChatRequest, Delta, ProviderError};
+use crate::providers::{Answer, Attempts, ChatMessage, ChatRequest, Delta, LostAttempt, ProviderError};
 use crate::store::{ContextMessage, FinishTurn, LedgerEntry, StoreError};
 
 /// The longest thread that is put before a model, in messages, however short they are.
 pub(super) const CONTEXT_MESSAGES: i64 = 200;
+/// The longest prompt that is kept for as long as its answer takes, in bytes of text.
+const ASKED_BYTES_MAX: usize = 128 * 1024;
 /// The waits between attempts to store an answer.
 const STORE_RETRIES: [Duration; 4] =
     [Duration::from_millis(50), Duration::from_millis(500), Duration::from_secs(2), Duration::from_secs(5)];
@@ -47,11 +49,38 @@ pub(super) struct Run {
     pub(super) payer: Payer,
     /// What attempts cost that came to nothing.
     pub(super) attempts: Attempts,
+    /// What the model was given to read, once it was asked.
+    pub(super) asked: OnceLock<Asked>,
     pub(super) stream: bool,
     pub(super) on_failure: OnFailure,
     pub(super) began: Timestamp,
     /// Held while it runs: there are only so many.
     pub(super) place: OwnedSemaphorePermit,
+}
+
+/// What the model was given to read, kept for a provider that counts nothing: its texts, and what its pictures count.
+pub(super) struct Asked {
+    texts: Vec<ChatMessage>,
+    pictures: u64,
+}
+
+impl Asked {
+    /// `None` for what is too long to be kept for as long as an answer takes.
+    fn of(request: &ChatRequest) -> Option<Self> {
+        if request.messages.iter().map(|message| message.content.len()).sum::<usize>() > ASKED_BYTES_MAX {
+            return None;
+        }
+        let text = |message: &ChatMessage| ChatMessage { images: Vec::new(), ..message.clone() };
+        let texts: Vec<ChatMessage> = request.messages.iter().map(text).collect();
+        let without: u64 = texts.iter().map(ChatMessage::estimated_tokens).sum();
+        Some(Self { texts, pictures: request.estimated_tokens().saturating_sub(without) })
+    }
+
+    async fn count(&self, app: &App, model: &str, said: &str) -> TokenUsage {
+        let mut usage = app.count_tokens(model, &self.texts, said).await;
+        usage.prompt_tokens = usage.prompt_tokens.saturating_add(self.pictures);
+        usage
+    }
 }
 
 /// What is known of a turn when its provider is done with it.
@@ -62,6 +91,8 @@ struct Outcome {
     provider: Option<String>,
     model: Option<String>,
     usage: Option<TokenUsage>,
+    /// What was counted here in its stead.
+    counted: Option<TokenUsage>,
     /// What the provider says that it cost.
     cost: Option<u64>,
     prompt_tokens: u64,
@@ -81,6 +112,7 @@ impl Outcome {
             provider: None,
             model: None,
             usage: None,
+            counted: None,
             cost: None,
             prompt_tokens: 0,
             first_token: None,
@@ -103,7 +135,10 @@ impl Outcome {
         Some(Spent {
             provider: self.provider.clone()?,
             model: self.model.clone().unwrap_or_default(),
-            usage: self.usage.unwrap_or_else(|| TokenUsage::new(self.prompt_tokens, estimate_tokens(said))),
+            usage: self
+                .usage
+                .or(self.counted)
+                .unwrap_or_else(|| TokenUsage::new(self.prompt_tokens, estimate_tokens(said))),
             is_estimated: self.usage.is_none(),
             provider_cost: self.cost,
         })
@@ -159,6 +194,9 @@ impl Run {
         let asked = async {
             let (request, _room) = self.request().await?;
             let prompt_tokens = request.estimated_tokens();
+            if let Some(asked) = Asked::of(&request) {
+                let _ = self.asked.set(asked);
+            }
             Ok::<_, AppError>((prompt_tokens, self.app.providers.chat(request).await))
         };
         let (prompt_tokens, answer) = tokio::select! {
@@ -303,13 +341,13 @@ impl Run {
     }
 
     /// Stores the answer and its bill; only then may the readers hear that the turn has ended.
-    async fn settle(&self, outcome: Outcome) -> Ending {
+    async fn settle(&self, mut outcome: Outcome) -> Ending {
         if let (TurnState::Failed, OnFailure::Fallback(text)) = (outcome.state, self.on_failure) {
             self.live.push(text);
         }
         let now = self.app.clock.now();
         let (content, chunk_ends) = self.live.snapshot();
-        let (ledger, retries) = self.bill(&outcome, &content);
+        let (ledger, retries) = self.bill(&mut outcome, &content).await;
         let chat = |spent: &Spent| self.app.entry(&self.payer, LedgerKind::Chat, spent.clone(), self.began);
         let parts = outcome.parts.iter().map(chat).collect();
         let end = FinishTurn {
@@ -386,15 +424,32 @@ impl Run {
 
     /// What the turn cost, and what attempts cost before it: what the provider says, else what is counted here. The last of those that came to
     /// nothing is the turn's own, where no answer came; where no provider took the request, there is no bill.
-    fn bill(&self, outcome: &Outcome, content: &str) -> (Option<LedgerEntry>, Vec<LedgerEntry>) {
+    async fn bill(&self, outcome: &mut Outcome, content: &str) -> (Option<LedgerEntry>, Vec<LedgerEntry>) {
         let mut lost = self.attempts.take();
         // What stands in for an answer was not written by a model.
         let said = if outcome.state == TurnState::Failed { "" } else { content };
+        self.count(outcome, &mut lost, said).await;
         let spent = outcome.part(said).or_else(|| lost.pop().map(Spent::from));
         let entry = |kind, spent| self.app.entry(&self.payer, kind, spent, self.began);
         let retries = lost.into_iter().map(|lost| entry(LedgerKind::Retry, lost.into()));
         let retries = retries.collect();
         (spent.map(|spent| entry(LedgerKind::Chat, spent)), retries)
+    }
+
+    /// Counts what no provider has counted. A server that goes down does not take the time, nor does an answer of several parts.
+    async fn count(&self, outcome: &mut Outcome, lost: &mut [LostAttempt], said: &str) {
+        let Some(asked) = self.asked.get().filter(|_| outcome.state != TurnState::Interrupted) else { return };
+        match (&outcome.provider, &outcome.model) {
+            (Some(_), Some(model)) if outcome.usage.is_none() && outcome.parts.is_empty() => {
+                outcome.counted = Some(asked.count(&self.app, model, said).await);
+            }
+            (Some(_), _) => {}
+            (None, _) => {
+                if let Some(last) = lost.last_mut().filter(|last| last.usage.is_none()) {
+                    last.prompt_tokens = asked.count(&self.app, &last.model, "").await.prompt_tokens;
+                }
+            }
+        }
     }
 }
 

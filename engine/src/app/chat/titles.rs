@@ -8,7 +8,7 @@ use futures_util::StreamExt;
 use super::live::LiveTurn;
 use crate::app::metering::{Estimate, Payer, Spent};
 use crate::app::{App, AppError};
-use crate::domain::{LedgerKind, Role, TokenUsage, estimate_tokens, title_of};
+use crate::domain::{LedgerKind, Role, TokenUsage, title_of};
 use crate::providers::{Answer, ChatMessage, ChatRequest, Delta, ProviderError};
 use crate::store::LedgerEntry;
 
@@ -52,6 +52,8 @@ struct Talk {
     /// Who answers: provider and model.
     by: Option<(String, String)>,
     usage: Option<TokenUsage>,
+    /// What was counted here in its stead.
+    counted: TokenUsage,
     cost: Option<u64>,
 }
 
@@ -66,6 +68,7 @@ impl App {
             ..ChatRequest::default()
         };
         let (prompt_tokens, attempts) = (request.estimated_tokens(), request.attempts.clone());
+        let asked = request.messages.clone();
         let estimate = Estimate { model: live.model.clone(), prompt_tokens, completion_tokens: u64::from(TOKENS_MAX) };
         let (payer, at, reserved) = self.reserve_for(payer, estimate).await?.into_parts();
         let mut talk = Talk::default();
@@ -76,11 +79,14 @@ impl App {
             },
             _ = live.stopped() => Err("cancelled"),
         };
+        if let (Some((_, model)), None) = (&talk.by, talk.usage) {
+            talk.counted = self.count_tokens(model, &asked, &talk.said).await;
+        }
         let lost = attempts.take().into_iter().map(Spent::from);
         let answer = talk.by.map(|(provider, model)| Spent {
             provider,
             model,
-            usage: talk.usage.unwrap_or_else(|| TokenUsage::new(prompt_tokens, estimate_tokens(&talk.said))),
+            usage: talk.usage.unwrap_or(talk.counted),
             is_estimated: talk.usage.is_none(),
             provider_cost: talk.cost,
         });

@@ -6,6 +6,7 @@
 mod prices;
 mod quotas;
 mod report;
+mod tokens;
 
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use tokio::task::JoinHandle;
 pub(in crate::app) use prices::Prices;
 pub use quotas::QuotaStatus;
 pub use report::UsageReport;
+pub(in crate::app) use tokens::Vocabularies;
 
 use super::error::QuotaExceeded;
 use super::{App, AppError, Caller};
