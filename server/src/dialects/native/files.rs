@@ -146,7 +146,7 @@ pub async fn read_file(
         ("If-None-Match" = Option<String>, Header, description = "The `ETag` that the client has"),
     ),
     responses(
-        (status = 200, description = "The content", content((Vec<u8> = "application/octet-stream"))),
+        (status = 200, description = "The content", content((Vec<u8> = "*/*"))),
         (status = 304, description = "The client has it already"),
         (status = 404, description = "The caller has no such file", body = Problem, content_type = "application/problem+json"),
     ))]

@@ -102,7 +102,7 @@ pub async fn read_quota(
 #[schema(as = native::QuotaChange)]
 pub struct QuotaChange {
     /// `minute`, `day` or `month`.
-    #[schema(example = "day")]
+    #[schema(pattern = "^(minute|day|month)$", example = "day")]
     window: String,
     /// Metered calls.
     requests: Option<u64>,
@@ -118,7 +118,7 @@ pub struct QuotaChange {
 #[schema(as = native::QuotaRequest)]
 pub struct QuotaRequest {
     /// Required: one entry per window at most; in the windows without one the settings hold.
-    #[schema(max_items = 3)]
+    #[schema(value_type = Vec<QuotaChange>, max_items = 3)]
     quotas: Option<Vec<QuotaChange>>,
 }
 
@@ -181,7 +181,7 @@ pub async fn delete_quota(State(context): State<Context>, caller: Caller, id: Pa
 #[schema(as = native::QuotaReset)]
 pub struct QuotaReset {
     /// `minute`, `day` or `month`; all three when absent.
-    #[schema(example = "day")]
+    #[schema(pattern = "^(minute|day|month)$", example = "day")]
     window: Option<String>,
 }
 
