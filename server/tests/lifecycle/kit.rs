@@ -192,12 +192,16 @@ pub fn check(database: &Connection) {
             "SELECT t.id FROM turns t LEFT JOIN usage_ledger l ON l.turn_id = t.id WHERE t.state = 'complete' \
              GROUP BY t.id HAVING COUNT(l.id) <> 1",
         ),
+        (
+            "a reservation that nobody settled",
+            "SELECT id FROM quota_reservations UNION ALL SELECT subject_id FROM quota_counters WHERE reserved_requests <> 0",
+        ),
         ("two bills for one turn", "SELECT turn_id FROM usage_ledger GROUP BY turn_id HAVING COUNT(*) > 1"),
         (
             "an interrupted answer without an estimated bill",
             "SELECT t.id FROM turns t JOIN messages a ON a.id = t.answer_message_id \
              LEFT JOIN usage_ledger l ON l.turn_id = t.id AND l.is_estimated = 1 \
-             WHERE t.state = 'interrupted' AND (a.content <> '') <> (l.id IS NOT NULL)",
+             WHERE t.state = 'interrupted' AND a.content <> '' AND l.id IS NULL",
         ),
         (
             "a wrong count of messages",
