@@ -129,7 +129,9 @@ async fn with_retries<A: Asking>(
         let situation = Situation {
             retries,
             max_retries: rules.max_retries,
-            another_target: later.iter().any(|hop| hop.target.would_admit()),
+            another_target: later
+                .iter()
+                .any(|hop| asking.suits(hop.target.provider.as_ref()) && hop.target.would_admit()),
             remaining: course.total_until.saturating_duration_since(Instant::now()),
             jitter: rules.clock.jitter(),
         };
@@ -143,7 +145,8 @@ async fn with_retries<A: Asking>(
 
 /// The first error tells most, unless it is only that the target was not asked.
 fn more_telling(first: Option<ProviderError>, next: ProviderError) -> ProviderError {
-    first.filter(|first| *first != ProviderError::BreakerOpen).unwrap_or(next)
+    let was_asked = |error: &ProviderError| !matches!(error, ProviderError::BreakerOpen | ProviderError::Unsupported);
+    first.filter(was_asked).unwrap_or(next)
 }
 
 /// A request of ours.

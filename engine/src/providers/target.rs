@@ -1,8 +1,10 @@
 //! A provider, one of its models, and how they have fared; single attempts at them.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
+
+use metrics::{Counter, Histogram};
 
 use super::Provider;
 use super::breaker::{Breaker, BreakerState, Permit};
@@ -63,6 +65,9 @@ pub(super) struct Target {
     in_flight: AtomicU32,
     /// The usual time until an answer begins, in microseconds; 0 before the first.
     usual_start: AtomicU64,
+    // What each call moves, so that no call looks them up. Not before the first: until then nobody may be measuring.
+    requests: OnceLock<Counter>,
+    starts: OnceLock<Histogram>,
 }
 
 struct Health {
@@ -94,6 +99,8 @@ impl Target {
             health: Mutex::new(health),
             in_flight: AtomicU32::new(0),
             usual_start: AtomicU64::new(0),
+            requests: OnceLock::new(),
+            starts: OnceLock::new(),
         };
         target.show_breaker(BreakerState::Closed);
         Arc::new(target)
@@ -149,7 +156,8 @@ impl Target {
             self.count_error(&ProviderError::BreakerOpen);
             return Err(ProviderError::BreakerOpen);
         };
-        metrics::counter!("parlor_provider_requests_total", &self.labels()).increment(1);
+        let requests = || metrics::counter!("parlor_provider_requests_total", &self.labels());
+        self.requests.get_or_init(requests).increment(1);
         let outcome = tokio::time::timeout_at(limits.begin_until, opening).await.unwrap_or_else(|_| {
             let phase = if limits.begins_by_total { TimeoutPhase::Total } else { TimeoutPhase::FirstToken };
             Err(ProviderError::Timeout(phase))
@@ -188,7 +196,8 @@ impl Target {
     }
 
     fn note_start(&self, took: Duration) {
-        metrics::histogram!("parlor_provider_start_seconds", &self.labels()).record(took);
+        let starts = || metrics::histogram!("parlor_provider_start_seconds", &self.labels());
+        self.starts.get_or_init(starts).record(took);
         let took = u64::try_from(took.as_micros()).unwrap_or(u64::MAX).max(1);
         // Of two at once one may be lost: it is an average.
         let usual = match self.usual_start.load(Relaxed) {

@@ -233,6 +233,14 @@ async fn of_a_refusal_only_plain_words_are_told() {
 
 /// The mock, which speaks no protocol at all, and behind it a fake that does.
 async fn mock_then_fake() -> (Providers, FakeUpstream) {
+    mock_and_fake(false).await
+}
+
+async fn fake_then_mock() -> (Providers, FakeUpstream) {
+    mock_and_fake(true).await
+}
+
+async fn mock_and_fake(fake_first: bool) -> (Providers, FakeUpstream) {
     let fake = FakeUpstream::start().await;
     let clock: Arc<dyn RetryClock> = TestClock::new();
     let mock: Arc<dyn Provider> = Arc::new(Mock::with_pace(Duration::ZERO));
@@ -241,7 +249,10 @@ async fn mock_then_fake() -> (Providers, FakeUpstream) {
     let names = parlor_engine::providers::ModelNames::AsIs;
     let fake_provider =
         parlor_engine::providers::OpenAi::new("fake", &fake.base_url(), keys, names, client, Arc::clone(&clock));
-    let both = vec![mock, Arc::new(fake_provider.unwrap()) as Arc<dyn Provider>];
+    let mut both = vec![mock, Arc::new(fake_provider.unwrap()) as Arc<dyn Provider>];
+    if fake_first {
+        both.reverse();
+    }
     (Providers::with(both, &settings(), "mock-default", clock), fake)
 }
 
@@ -255,6 +266,22 @@ async fn a_provider_that_speaks_another_protocol_is_asked_with_the_typed_request
     let deltas: Vec<_> = deltas.collect().await;
     assert!(deltas.iter().filter(|delta| matches!(delta, Ok(Delta::Text(_)))).count() > 1, "it streams");
     assert_eq!(fake.chat_calls(), 0);
+}
+
+#[tokio::test]
+async fn a_provider_with_none_behind_it_that_could_be_asked_is_asked_again() {
+    let (providers, fake) = fake_then_mock().await;
+    let (text, error) = pass(&providers, "mock-2tok-flaky1", &streamed()).await;
+    assert!(text.contains("word2") && error.is_none());
+    assert_eq!(fake.chat_calls(), 2);
+}
+
+#[tokio::test]
+async fn what_a_provider_says_tells_more_than_that_another_could_not_be_asked() {
+    let (providers, _fake) = mock_then_fake().await;
+    let nothing = || None;
+    let request = WireRequest { typed: Some(&nothing), ..streamed() };
+    assert_eq!(providers.wire("mock-err404", &request).await.err(), Some(ProviderError::UnknownModel));
 }
 
 #[tokio::test]

@@ -134,6 +134,19 @@ fn routes_are_read_by_name_and_may_end_at_ones_own_providers() {
 }
 
 #[test]
+fn the_worked_example_of_the_documentation_loads() {
+    let page = include_str!("../../../../docs/routing.md");
+    let text = page.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
+    let keys = ["SECRET_KEY", "OPENAI_API_KEY", "AI_SERVICES__GROQ_API_KEY", "OPENAI_EU_KEY_1", "OPENAI_EU_KEY_2"];
+    let sources = Sources {
+        env: env(&keys.map(|name| (name, SECRET))),
+        file: Some(source("parlor.toml", text)),
+        ..Sources::default()
+    };
+    assert_eq!(load(&sources).providers.routes.len(), 3);
+}
+
+#[test]
 fn what_is_wrong_with_routes_is_told_with_its_path() {
     let text = r#"
 providers.openai_api_key = "sk"
