@@ -15,7 +15,7 @@ use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::dialects::{advanced, classic, full_chatbot, mvp, native};
+use crate::dialects::{advanced, classic, full_chatbot, mvp, native, openai};
 use crate::kit::json::BodyLimit;
 use crate::kit::limits::Gate;
 use crate::kit::{Context, fastapi, request_log, security_headers};
@@ -36,6 +36,7 @@ fn routes() -> OpenApiRouter<Context> {
         .merge(native::router())
         .merge(mvp::router())
         .merge(advanced::router())
+        .merge(openai::router())
 }
 
 /// The whole server.
@@ -72,6 +73,9 @@ fn cors(settings: &ServerSettings) -> CorsLayer {
             HeaderName::from_static("x-request-id"),
             HeaderName::from_static("ratelimit"),
             HeaderName::from_static("ratelimit-policy"),
+            HeaderName::from_static("x-ratelimit-limit-requests"),
+            HeaderName::from_static("x-ratelimit-remaining-requests"),
+            HeaderName::from_static("x-ratelimit-reset-requests"),
             header::RETRY_AFTER,
         ])
         .max_age(Duration::from_secs(600))
@@ -79,7 +83,11 @@ fn cors(settings: &ServerSettings) -> CorsLayer {
 
 /// Refuses in the words of the surface that the path belongs to.
 fn told(uri: &Uri, status: StatusCode, detail: &str) -> Response {
-    if uri.path().starts_with("/api/v1/") { native::problem(status, detail) } else { fastapi::told(status, detail) }
+    match uri.path() {
+        path if path.starts_with("/api/v1/") => native::problem(status, detail),
+        path if path.starts_with("/v1/") => openai::told(status, detail),
+        _ => fastapi::told(status, detail),
+    }
 }
 
 /// Counts what the API is asked, and refuses what is too much, in the words of the surface.
@@ -88,6 +96,7 @@ async fn limited(State(gate): State<Gate>, mut request: Request, next: Next) -> 
         Ok(Some(meter)) => meter.leave(next.run(request).await),
         Ok(None) => next.run(request).await,
         Err(error) if request.uri().path().starts_with("/api/v1/") => native::Error::from(error).into_response(),
+        Err(error) if request.uri().path().starts_with("/v1/") => openai::Error::from(error).into_response(),
         Err(error) => classic::Error::from(error).into_response(),
     }
 }

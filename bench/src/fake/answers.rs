@@ -17,6 +17,7 @@ use serde_json::{Value, json, value::RawValue};
 use super::behaviour::Behaviour;
 use super::body::{Answer, Reply, Script, push_word};
 use super::embedding::embed;
+use super::full;
 use super::protocols::{self, Protocol};
 use super::state::{Call, State};
 
@@ -124,12 +125,22 @@ async fn chat(state: Arc<State>, reset: Arc<AtomicBool>, body: &[u8]) -> Respons
             }
             match failure(&state, &request.model, &how) {
                 Some(response) => response,
+                None if how.full => full(&state, request.stream, body),
                 None => return succeed(&state, reset, &request, how, call),
             }
         }
     };
     call.finish();
     response
+}
+
+fn full(state: &State, is_stream: bool, body: &[u8]) -> Response<Reply> {
+    let request: Value = serde_json::from_slice(body).unwrap_or_default();
+    if !is_stream {
+        return json_reply(StatusCode::OK, full::whole(&request).to_string());
+    }
+    state.streams.fetch_add(1, Relaxed);
+    reply(StatusCode::OK, EVENTS, Reply::Whole(full::stream(&request)))
 }
 
 fn failure(state: &State, model: &str, how: &Behaviour) -> Option<Response<Reply>> {

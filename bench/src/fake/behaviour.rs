@@ -32,6 +32,8 @@ pub(super) struct Behaviour {
     pub utf8: bool,
     /// `echo`: the last user message is the answer.
     pub echo: bool,
+    /// `full`: answers to what goes beyond text.
+    pub full: bool,
     /// `length`: `finish_reason` is `length`.
     pub length: bool,
     /// `tool`: calls the first tool, until it has a result.
@@ -77,6 +79,7 @@ impl Behaviour {
             no_usage: flag("nousage"),
             utf8: flag("utf8"),
             echo: flag("echo"),
+            full: flag("full"),
             length: flag("length"),
             tool: flag("tool"),
             cached: flag("cached"),

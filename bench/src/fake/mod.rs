@@ -13,6 +13,7 @@
 //! | `<N>tok` | N content chunks, `word1 word2 …` (20) |
 //! | `<T>ttft` | T milliseconds before the response's head |
 //! | `ts` | each chunk's content is `@<CLOCK_MONOTONIC in ns>@ ` at the moment of sending |
+//! | `full` | answers to `tools`, `response_format`, `n` and `logprobs` as OpenAI does, with fields that nobody knows |
 //! | `echo` | answers with the last user message, a word a chunk; usage counts words |
 //! | `utf8` | content of multi-byte characters, written in pieces that end inside them |
 //! | `length` | `finish_reason` is `length` |
@@ -45,6 +46,7 @@ mod answers;
 mod behaviour;
 mod body;
 mod embedding;
+mod full;
 mod protocols;
 pub mod smtp;
 mod state;
@@ -162,6 +164,12 @@ impl FakeUpstream {
     pub fn requests(&self) -> Vec<Value> {
         let bodies = self.state.bodies();
         bodies.iter().map(|body| serde_json::from_slice(body).unwrap_or_default()).collect()
+    }
+
+    /// The last body received by POST, byte for byte.
+    #[must_use]
+    pub fn last_body(&self) -> Option<bytes::Bytes> {
+        self.state.bodies().pop()
     }
 
     /// The `Authorization` header of the last POST.

@@ -71,6 +71,8 @@ pub enum Noun {
     Conversation,
     /// A message.
     Message,
+    /// A model that is offered.
+    Model,
     /// A session.
     Session,
     /// An account.
@@ -89,6 +91,7 @@ impl std::fmt::Display for Noun {
             Self::ApiKey => "API key",
             Self::Conversation => "Conversation",
             Self::Message => "Message",
+            Self::Model => "Model",
             Self::Session => "Session",
             Self::Account => "User",
             Self::Share => "Shared conversation",

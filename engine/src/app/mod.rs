@@ -8,6 +8,7 @@ pub mod chat;
 mod conversations;
 mod error;
 mod files;
+pub mod gateway;
 mod health;
 mod jwt_crypto;
 mod limits;
@@ -60,6 +61,7 @@ use crate::providers::{Providers, Vision};
 use crate::shared::{Counters, OpenDoors};
 use crate::store::Db;
 use chat::LiveTurns;
+use gateway::Gateway;
 use mail_links::LINKS_AT_ONCE;
 use metering::{Prices, Vocabularies};
 use passwords::Passwords;
@@ -88,6 +90,7 @@ pub struct Inner {
     vocabularies: Vocabularies,
     open_doors: OpenDoors,
     turns: LiveTurns,
+    gateway: Gateway,
     mailer: Mailer,
     blobs: Blobs,
     uploads: files::Uploads,
@@ -131,6 +134,7 @@ impl App {
                     .map_err(|error| AppError::Internal(format!("the built-in prices: {error}")))?,
                 open_doors: OpenDoors::default(),
                 turns: LiveTurns::new(settings.chat.max_running_turns),
+                gateway: Gateway::new(settings.gateway.max_running_calls, clock.now()),
                 mailer: Mailer::from_settings(&settings.mail).map_err(|error| AppError::Internal(error.to_string()))?,
                 blobs: Blobs::from_settings(&settings)?,
                 uploads: files::Uploads::default(),

@@ -12,6 +12,7 @@ mod example;
 mod fields;
 mod file;
 mod files;
+mod gateway;
 mod limits;
 mod mail;
 mod metering;
@@ -46,6 +47,7 @@ pub use errors::ConfigErrors;
 pub use example::{env_example, toml_example};
 pub use fields::{ApiKey, Milliseconds, Name, Seconds, WebUrl, Weight};
 pub use files::{FileSettings, S3Settings};
+pub use gateway::GatewaySettings;
 pub use limits::LimitSettings;
 pub use mail::MailSettings;
 pub use metering::MeteringSettings;
@@ -83,6 +85,8 @@ pub struct Settings {
     pub chat: ChatSettings,
     /// Where attached files are kept.
     pub files: FileSettings,
+    /// The surface that speaks OpenAI's protocol.
+    pub gateway: GatewaySettings,
     /// How often one may call.
     pub limits: LimitSettings,
     /// What models cost, and how much may be spent.
@@ -174,6 +178,7 @@ impl Settings {
             moderation: ModerationSettings::read(&mut reader, providers.openai.api_key.is_some()),
             providers,
             chat: ChatSettings::read(&mut reader),
+            gateway: GatewaySettings::read(&mut reader),
             limits: LimitSettings::read(&mut reader),
             metering: MeteringSettings::read(&mut reader),
             mail: MailSettings::read(&mut reader),

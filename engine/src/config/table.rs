@@ -24,6 +24,7 @@ pub const SECTIONS: &[(&str, &str)] = &[
     ("chat", "How answers are asked for, and how large they may grow."),
     ("files", "Where attached files are kept, and which are taken. Unset: a folder beside the database."),
     ("moderation", "What keeps messages and answers out."),
+    ("gateway", "/v1: the providers behind OpenAI's own protocol."),
     ("limits", "How often one may call."),
     ("mail", "How mail leaves. Unset: mails are written to the log."),
     ("shared", "What replicas share. Unset: the same features within one process."),
@@ -35,6 +36,9 @@ const fn setting(key: &'static str, kind: Kind, default: &'static str, help: &'s
 }
 
 const MIB: &str = "1048576";
+/// OpenAI's models for what is no chat: <https://platform.openai.com/docs/models>.
+const GATEWAY_MODELS: &str =
+    "text-embedding-3-small,text-embedding-3-large,text-embedding-ada-002,omni-moderation-latest";
 
 /// The settings, grouped by section.
 #[rustfmt::skip]
@@ -224,6 +228,13 @@ pub static TABLE: &[Setting] = &[
         "The score of a category that blocks; 0 leaves it to OpenAI."),
     setting("moderation.retention_days", up_to(3_650 * DAY), "90",
         "How long what was blocked is kept for review."),
+
+    setting("gateway.models", List, GATEWAY_MODELS,
+        "Models that callers of /v1 may name besides chat.model and chat.models; `*` allows any."),
+    setting("gateway.max_body_bytes", Integer(1_024, 1_073_741_824), "33554432",
+        "The largest request body under /v1, where pictures travel inside of the JSON."),
+    setting("gateway.max_running_calls", Integer(1, 1_000_000), "2000",
+        "Calls of /v1 under way at once."),
 
     setting("limits.per_minute", Integer(0, 1_000_000), "60",
         "Requests per caller and minute, ten times as many per address; 0 is no limit.").env(&["RATE_LIMIT__PER_MINUTE"]),

@@ -49,7 +49,7 @@ pub use generate::Generate;
 pub use keys::{KeyCount, KeyRing};
 pub use mock::Mock;
 pub use models::{ModelNames, Vision};
-pub use openai::OpenAi;
+pub use openai::{OpenAi, Tally, deltas_of_chunks};
 pub use request::{ChatMessage, ChatRequest, Delta, Image, Tool, ToolCall};
 pub use responses::Responses;
 pub use routing::Providers;

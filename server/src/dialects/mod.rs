@@ -5,3 +5,4 @@ pub mod classic;
 pub mod full_chatbot;
 pub mod mvp;
 pub mod native;
+pub mod openai;

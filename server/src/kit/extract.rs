@@ -262,18 +262,45 @@ impl<E: From<Refusal> + IntoResponse> FromRequestParts<Context> for Caller<E> {
     type Rejection = E;
 
     async fn from_request_parts(parts: &mut Parts, context: &Context) -> Result<Self, E> {
-        let refuse = |error: AppError| E::from(error.into());
-        let Authorization::Bearer(token) = authorization(&parts.headers) else {
-            return Err(refuse(AppError::Unauthenticated("Not authenticated")));
-        };
-        let caller = context.app.authenticate(&token).await.map_err(refuse)?;
-        if let Some(meter) = parts.extensions.get::<Meter>() {
-            meter.admit(&caller).map_err(refuse)?;
-        }
         let scope = if parts.method.is_safe() { Scope::Read } else { Scope::Chat };
-        caller.allow(scope).map_err(refuse)?;
+        let caller = known_caller(parts, context, scope).await.map_err(|error| E::from(error.into()))?;
         Ok(Self { caller, dialect: PhantomData })
     }
+}
+
+/// The account that calls, by its bearer token. An API key needs the scope `chat`, for what only reads too.
+pub struct ChatCaller<E> {
+    caller: app::Caller,
+    dialect: PhantomData<E>,
+}
+
+impl<E> ChatCaller<E> {
+    /// The account.
+    pub fn into_inner(self) -> app::Caller {
+        self.caller
+    }
+}
+
+impl<E: From<Refusal> + IntoResponse> FromRequestParts<Context> for ChatCaller<E> {
+    type Rejection = E;
+
+    async fn from_request_parts(parts: &mut Parts, context: &Context) -> Result<Self, E> {
+        let caller = known_caller(parts, context, Scope::Chat).await.map_err(|error| E::from(error.into()))?;
+        Ok(Self { caller, dialect: PhantomData })
+    }
+}
+
+/// Who calls, counted against their limits.
+async fn known_caller(parts: &Parts, context: &Context, scope: Scope) -> Result<app::Caller, AppError> {
+    let Authorization::Bearer(token) = authorization(&parts.headers) else {
+        return Err(AppError::Unauthenticated("Not authenticated"));
+    };
+    let caller = context.app.authenticate(&token).await?;
+    if let Some(meter) = parts.extensions.get::<Meter>() {
+        meter.admit(&caller)?;
+    }
+    caller.allow(scope)?;
+    Ok(caller)
 }
 
 /// What a request says of who calls, where guests may: its headers, and the meter that is told when the caller is known.

@@ -90,8 +90,13 @@ pub enum BadBody {
 /// # Errors
 /// [`BadBody::TooLarge`], [`BadBody::Unfinished`] or [`BadBody::Busy`].
 pub async fn read_body(request: Request) -> Result<Bytes, BadBody> {
+    let longest = request.extensions().get::<BodyLimit>().map_or(0, |limits| limits.longest);
+    read_body_within(request, longest).await
+}
+
+/// As [`read_body`], where another length is the longest.
+async fn read_body_within(request: Request, limit: usize) -> Result<Bytes, BadBody> {
     let limits = request.extensions().get().cloned().unwrap_or_else(|| BodyLimit::new(0));
-    let limit = limits.longest;
     // Whoever asks first is told before the body is on its way.
     let asks_first = request.headers().contains_key(header::EXPECT);
     let length = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
@@ -150,10 +155,19 @@ pub async fn read_optional_json<T: DeserializeOwned + ToSchema + Default>(reques
 }
 
 async fn read_json_bytes(request: Request) -> Result<Bytes, BadBody> {
+    let longest = request.extensions().get::<BodyLimit>().map_or(0, |limits| limits.longest);
+    read_json_bytes_within(request, longest).await
+}
+
+/// The bytes of a JSON body of at most `longest` bytes, before anybody reads them as JSON.
+///
+/// # Errors
+/// As [`read_json`], but for what is in it.
+pub async fn read_json_bytes_within(request: Request, longest: usize) -> Result<Bytes, BadBody> {
     let kind =
         content_type(&request).map(|kind| kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase());
     let from_page = request.headers().contains_key(header::ORIGIN);
-    let bytes = read_body(request).await?;
+    let bytes = read_body_within(request, longest).await?;
     let is_json = match kind.as_deref() {
         Some(kind) => kind == "application/json" || kind.ends_with("+json"),
         None => bytes.is_empty() || !from_page,

@@ -118,6 +118,12 @@ impl Meter {
         Ok(())
     }
 
+    /// What is left so far, per limit.
+    pub fn left(&self) -> Vec<Allowance> {
+        let Some(metered) = &self.0 else { return Vec::new() };
+        metered.state.lock().unwrap_or_else(PoisonError::into_inner).left.clone()
+    }
+
     /// Says in the answer what is left (<https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/>), and keeps caches away.
     pub fn leave(&self, mut response: Response) -> Response {
         let headers = response.headers_mut();

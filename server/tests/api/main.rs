@@ -14,6 +14,7 @@ mod kit;
 mod moderation;
 mod mvp;
 mod native;
+mod openai;
 mod root;
 mod story;
 mod support;

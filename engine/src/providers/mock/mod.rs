@@ -2,6 +2,8 @@
 //! tests have somebody to talk to. The same request gets the same answer.
 
 mod arguments;
+mod passed;
+mod vectors;
 
 use std::time::Duration;
 
@@ -9,7 +11,7 @@ use futures_util::future::BoxFuture;
 use futures_util::{FutureExt as _, StreamExt as _, stream};
 
 use super::error::ProviderError;
-use super::{ChatMessage, ChatRequest, Delta, DeltaStream, Provider, Tool};
+use super::{ChatMessage, ChatRequest, Delta, DeltaStream, Provider, Tool, WireEndpoint, WireRequest, WireResponse};
 use crate::domain::{FinishReason, Role, TokenUsage, estimate_tokens};
 
 /// The pause between two words of a streamed answer.
@@ -60,6 +62,18 @@ impl Provider for Mock {
             Ok(if request.stream && !pace.is_zero() { paced(deltas, pace) } else { stream::iter(deltas).boxed() })
         }
         .boxed()
+    }
+
+    fn speaks(&self, endpoint: WireEndpoint) -> bool {
+        matches!(endpoint, WireEndpoint::Embeddings | WireEndpoint::Moderations)
+    }
+
+    fn wire<'a>(
+        &'a self,
+        request: &'a WireRequest<'a>,
+        model: &'a str,
+    ) -> BoxFuture<'a, Result<WireResponse, ProviderError>> {
+        std::future::ready(passed::answer(request, model)).boxed()
     }
 }
 

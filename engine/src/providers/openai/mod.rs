@@ -2,6 +2,7 @@
 
 mod request;
 mod stream;
+mod tally;
 mod wire;
 
 use std::sync::Arc;
@@ -14,6 +15,8 @@ use url::Url;
 
 use self::request::Request;
 use self::stream::Reader;
+pub use self::stream::deltas_of_chunks;
+pub use self::tally::Tally;
 use self::wire::Completion;
 use super::clock::RetryClock;
 use super::deltas::Reader as _;

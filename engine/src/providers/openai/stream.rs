@@ -2,13 +2,21 @@
 
 use std::collections::VecDeque;
 
+use bytes::Bytes;
+use futures_util::Stream;
+
 use super::wire::{CallPiece, Completion};
 use crate::domain::{FinishReason, TokenUsage};
 use crate::providers::error::ProviderError;
-use crate::providers::{Delta, deltas};
+use crate::providers::{Delta, DeltaStream, deltas};
 
 /// The most tools that one answer may call.
 const MAX_CALLS: usize = 128;
+
+/// The deltas of a stream of OpenAI's chunks. Ends without [`Delta::Finish`] when the stream does.
+pub fn deltas_of_chunks<E>(chunks: impl Stream<Item = Result<Bytes, E>> + Send + 'static) -> DeltaStream {
+    Box::pin(deltas::Deltas::new(chunks, Reader::default()))
+}
 
 /// Turns completions into deltas.
 #[derive(Default)]

@@ -111,6 +111,11 @@ impl<'a> Completion<'a> {
         self.choices?.into_iter().find(|choice| choice.index == 0)
     }
 
+    /// Whether it holds no choices.
+    pub(super) fn is_bare(&self) -> bool {
+        self.choices.as_ref().is_none_or(Vec::is_empty)
+    }
+
     /// The tokens.
     pub(super) fn usage(&self) -> Option<TokenUsage> {
         let usage = self.usage.or_else(|| self.x_groq.as_ref().and_then(|groq| groq.usage))?;
