@@ -49,7 +49,8 @@ pub use shares::{Export, SharedConversation, SharedLink};
 pub use threads::ThreadPage;
 
 pub use crate::store::{
-    AnswerTurn, ConversationChange, LedgerRow, ModerationEvent, SessionRecord, Share, ThreadMessage, UsageSums,
+    AnswerTurn, ConversationChange, LedgerRow, ModerationEvent, SessionRecord, Share, StoredToolCall, ThreadMessage,
+    UsageSums,
 };
 
 use crate::blobs::Blobs;
@@ -60,6 +61,7 @@ use crate::moderation::Moderator;
 use crate::providers::{Providers, Vision};
 use crate::shared::{Counters, OpenDoors};
 use crate::store::Db;
+use crate::tools::Toolbox;
 use chat::LiveTurns;
 use gateway::Gateway;
 use mail_links::LINKS_AT_ONCE;
@@ -83,6 +85,7 @@ pub struct Inner {
     clock: Clock,
     providers: Providers,
     moderator: Moderator,
+    toolbox: Toolbox,
     passwords: Passwords,
     tokens: Tokens,
     counters: Counters,
@@ -122,10 +125,12 @@ impl App {
     #[allow(clippy::disallowed_methods, reason = "uptime is measured from here")]
     pub fn new(settings: Settings, db: Db, clock: Clock, providers: Providers) -> Result<Self, AppError> {
         let vision = Vision::of(settings.chat.vision_models.clone());
+        let toolbox = Toolbox::from_settings(&settings).map_err(|error| AppError::Internal(error.to_string()))?;
         let moderator = Moderator::from_settings(&settings).map_err(|error| AppError::Internal(error.to_string()))?;
         Ok(Self {
             inner: Arc::new(Inner {
                 moderator,
+                toolbox,
                 passwords: Passwords::new(&settings.security)?,
                 tokens: Tokens::new(&settings.security),
                 counters: Counters::default(),
@@ -197,6 +202,7 @@ impl App {
 
     /// Finishes what the database has been given, and closes it.
     pub async fn close(&self) {
+        self.toolbox.close().await;
         self.db.close().await;
     }
 }

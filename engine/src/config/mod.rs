@@ -33,6 +33,8 @@ pub mod table;
 mod telemetry;
 #[cfg(test)]
 mod tests;
+mod tool_schema;
+mod tools;
 mod trusted_proxy;
 mod upstreams;
 mod value;
@@ -63,6 +65,8 @@ pub use shared::SharedSettings;
 pub use show::{Provenance, ShownSetting, render};
 pub use sources::{SourceText, Sources};
 pub use telemetry::{LogFormat, TelemetrySettings};
+pub use tool_schema::ToolSchema;
+pub use tools::{HttpToolSettings, McpServerSettings, ToolMethod, ToolSettings};
 pub use trusted_proxy::{NotANetwork, TrustedProxy};
 pub use upstreams::{UpstreamKind, UpstreamSettings};
 
@@ -91,6 +95,8 @@ pub struct Settings {
     pub limits: LimitSettings,
     /// What models cost, and how much may be spent.
     pub metering: MeteringSettings,
+    /// What models may call.
+    pub tools: ToolSettings,
     /// What keeps messages and answers out.
     pub moderation: ModerationSettings,
     /// How mail leaves.
@@ -179,6 +185,7 @@ impl Settings {
             providers,
             chat: ChatSettings::read(&mut reader),
             gateway: GatewaySettings::read(&mut reader),
+            tools: ToolSettings::read(&mut reader),
             limits: LimitSettings::read(&mut reader),
             metering: MeteringSettings::read(&mut reader),
             mail: MailSettings::read(&mut reader),

@@ -27,6 +27,7 @@ use super::moderation::ModerationRule;
 use super::resolve::Source;
 use super::routes::RouteSettings;
 use super::show::ShownSetting;
+use super::tools::{HttpToolSettings, McpServerSettings};
 use super::upstreams::UpstreamSettings;
 
 /// Every section of this kind, in the order of the example.
@@ -36,6 +37,8 @@ pub(super) static SECTIONS: &[&Section] = &[
     &PriceSettings::SECTION,
     &QuotaSettings::SECTION,
     &ModerationRule::SECTION,
+    &HttpToolSettings::SECTION,
+    &McpServerSettings::SECTION,
 ];
 
 /// What a section is called and what it is for.

@@ -15,6 +15,8 @@ pub struct MessageRow {
 /// A message as a provider gets it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ContextMessage {
+    /// Its id.
+    pub id: MessageId,
     /// Who speaks.
     pub role: Role,
     /// What is said.
@@ -43,13 +45,14 @@ impl Db {
                        FROM thread t JOIN messages m ON m.id = t.parent_id \
                        WHERE t.used + m.tokens <= ? AND t.depth < ? \
                      ) \
-                     SELECT thread.role, thread.content, thread.attachments FROM thread \
+                     SELECT thread.role, thread.content, thread.attachments, thread.id FROM thread \
                      LEFT JOIN turns ON turns.answer_message_id = thread.id \
                      WHERE thread.content <> '' AND (turns.state IS NULL OR turns.state <> 'failed') \
                      ORDER BY thread.depth DESC",
                     params![last.get(), budget, most],
                     |row| {
                         Ok(ContextMessage {
+                            id: row.decode(3, "an id", |id: i64| MessageId::new(id).ok())?,
                             role: row.decode(0, "a role", |word: String| Role::from_word(&word))?,
                             content: row.get(1)?,
                             attachments: attachments(row, 2)?,

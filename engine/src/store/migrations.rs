@@ -19,6 +19,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { version: 5, name: "files", sql: include_str!("migrations/0005_files.sql") },
     Migration { version: 6, name: "metering", sql: include_str!("migrations/0006_metering.sql") },
     Migration { version: 8, name: "moderation", sql: include_str!("migrations/0008_moderation.sql") },
+    Migration { version: 18, name: "tools", sql: include_str!("migrations/0018_tools.sql") },
 ];
 
 const TABLE: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (\

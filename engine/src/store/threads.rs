@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::conversations::conversation_of_owner;
 use super::messages::{READ_TOKENS, attachments};
+use super::tool_calls::{StoredToolCall, calls_between};
 use super::{Db, StoreError, Tx, tx::params};
 use crate::domain::{
     AccountId, Conversation, ConversationId, Feedback, FinishReason, Message, MessageId, Rating, Role, Timestamp,
@@ -21,6 +22,8 @@ pub struct ThreadMessage {
     pub turn: Option<AnswerTurn>,
     /// What its owner says of it.
     pub feedback: Option<Feedback>,
+    /// Of an answer: what the model called for it, in the order in which it did.
+    pub tool_calls: Vec<StoredToolCall>,
     /// All versions of it in the order in which they were made, itself among them.
     pub siblings: Vec<MessageId>,
 }
@@ -181,6 +184,7 @@ pub(super) async fn thread(
         )
         .await?;
     add_siblings(tx, id, &mut messages).await?;
+    add_tool_calls(tx, id, &mut messages).await?;
     Ok(messages)
 }
 
@@ -220,6 +224,7 @@ pub(super) async fn tree(
         )
         .await?;
     add_siblings(tx, id, &mut messages).await?;
+    add_tool_calls(tx, id, &mut messages).await?;
     Ok((messages, sizes.last().is_some_and(|(newest, _)| *newest > last)))
 }
 
@@ -259,6 +264,7 @@ fn read_message(row: &super::Row<'_>, conversation_id: ConversationId) -> Result
         parent_id: row.get::<Option<i64>>(1)?.and_then(message_id),
         turn,
         feedback,
+        tool_calls: Vec::new(),
         siblings: vec![id],
     })
 }
@@ -281,6 +287,17 @@ async fn add_siblings(tx: &mut Tx<'_>, id: ConversationId, messages: &mut [Threa
         if let Some(siblings) = children.get(&message.parent_id.map_or(0, MessageId::get)) {
             message.siblings.clone_from(siblings);
         }
+    }
+    Ok(())
+}
+
+/// Adds what was called for the answers among them.
+async fn add_tool_calls(tx: &mut Tx<'_>, id: ConversationId, messages: &mut [ThreadMessage]) -> Result<(), StoreError> {
+    let ids = || messages.iter().map(|message| message.message.id);
+    let (Some(from), Some(to)) = (ids().min(), ids().max()) else { return Ok(()) };
+    let mut calls = calls_between(tx, id, from, to).await?;
+    for message in messages {
+        message.tool_calls = calls.remove(&message.message.id).unwrap_or_default();
     }
     Ok(())
 }

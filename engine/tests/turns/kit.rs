@@ -47,6 +47,10 @@ impl Call {
         let _ = self.say.send(Step::Delta(Ok(Delta::Text(text.to_owned()))));
     }
 
+    pub fn tell(&self, delta: Delta) {
+        let _ = self.say.send(Step::Delta(Ok(delta)));
+    }
+
     pub fn fail(&self, error: ProviderError) {
         let _ = self.say.send(Step::Delta(Err(error)));
     }

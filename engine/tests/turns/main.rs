@@ -15,3 +15,4 @@ mod recovery;
 mod shutdown;
 mod stopping;
 mod titles;
+mod tools;

@@ -59,6 +59,30 @@ pub struct Source {
     pub score: f64,
 }
 
+/// The model calls a tool.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ToolCallEvent {
+    /// The call's id, which its result names.
+    pub id: String,
+    /// The tool.
+    pub name: String,
+    /// Its arguments: JSON as a text, as the model wrote it.
+    pub arguments: String,
+}
+
+/// What came of a call.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ToolResultEvent {
+    /// The call's id.
+    pub id: String,
+    /// The tool.
+    pub name: String,
+    /// Whether the tool did what it was asked.
+    pub ok: bool,
+    /// What the model is told.
+    pub content: String,
+}
+
 /// The answer is whole and stored.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct DoneEvent {
@@ -95,6 +119,10 @@ pub enum WireEvent {
     Start(StartEvent),
     /// `chunk`
     Chunk(ChunkEvent),
+    /// `tool_call`
+    ToolCall(ToolCallEvent),
+    /// `tool_result`
+    ToolResult(ToolResultEvent),
     /// `done`
     Done(DoneEvent),
     /// `error`
@@ -114,6 +142,8 @@ impl WireEvent {
                 model,
             }),
             Event::Chunk { content } => Self::Chunk(ChunkEvent { content }),
+            Event::ToolCall { id, name, arguments } => Self::ToolCall(ToolCallEvent { id, name, arguments }),
+            Event::ToolResult { id, name, ok, content } => Self::ToolResult(ToolResultEvent { id, name, ok, content }),
             Event::End(ending) => match &ending.error_code {
                 Some(code) => Self::Error(ErrorEvent { detail: error_detail(code).to_owned(), code: code.clone() }),
                 None => Self::Done(DoneEvent {
@@ -142,6 +172,8 @@ impl WireEvent {
         match self {
             Self::Start(_) => "start",
             Self::Chunk(_) => "chunk",
+            Self::ToolCall(_) => "tool_call",
+            Self::ToolResult(_) => "tool_result",
             Self::Done(_) => "done",
             Self::Error(_) => "error",
         }

@@ -7,6 +7,7 @@ use tokio::sync::watch;
 
 use super::chunks::ChunkedText;
 use super::live::LiveTurn;
+use super::tools::events_of;
 use crate::app::{App, AppError, Caller, Noun};
 use crate::domain::{AccountId, ConversationId, FinishReason, MessageId, Timestamp, TokenUsage, TurnState};
 use crate::shared::OpenDoor;
@@ -26,6 +27,26 @@ pub enum Event {
     /// A piece of the answer.
     Chunk {
         /// The piece.
+        content: String,
+    },
+    /// The model calls a tool.
+    ToolCall {
+        /// The call's id, which its result names.
+        id: String,
+        /// The tool.
+        name: String,
+        /// Its arguments: JSON, as the model wrote it.
+        arguments: String,
+    },
+    /// What came of a call.
+    ToolResult {
+        /// The call's id.
+        id: String,
+        /// The tool.
+        name: String,
+        /// Whether the tool did what it was asked.
+        ok: bool,
+        /// What the model is told.
         content: String,
     },
     /// The last: how it ended. What it says is stored.
@@ -101,6 +122,8 @@ enum Source {
 struct Stored {
     model: String,
     answer: ChunkedText,
+    /// The events that are no chunks, by number.
+    beside: Vec<(u64, Event)>,
     ending: Arc<Ending>,
 }
 
@@ -135,6 +158,7 @@ impl TurnHandle {
             source: Source::Stored(Arc::new(Stored {
                 model: record.requested_model,
                 answer: ChunkedText::from_stored(record.content, &record.chunk_ends),
+                beside: events_of(record.tool_calls),
                 ending: Arc::new(ending),
             })),
         }
@@ -148,7 +172,7 @@ impl TurnHandle {
         let (newest, overtaken) = match &self.source {
             Source::Live(live) => (Some(live.subscribe()), None),
             Source::Stored(stored) => {
-                let last = stored.answer.len() + 2;
+                let last = stored.answer.len() + stored.beside.len() as u64 + 2;
                 let has_more = after >= last && stored.ending.state == TurnState::Interrupted;
                 (None, has_more.then(|| Arc::clone(&stored.ending)))
             }
@@ -212,7 +236,10 @@ impl Follower {
         }
         match &self.source {
             Source::Live(live) => live.event(self.next),
-            Source::Stored(stored) => event_at(self.next, &stored.model, &stored.answer, Some(&stored.ending)),
+            Source::Stored(stored) => {
+                let said = (&stored.answer, stored.beside.as_slice());
+                event_at(self.next, &stored.model, said, Some(&stored.ending))
+            }
         }
     }
 }
@@ -222,19 +249,26 @@ impl Follower {
 pub(super) fn event_at(
     number: u64,
     model: &str,
-    answer: &ChunkedText,
+    (answer, beside): (&ChunkedText, &[(u64, Event)]),
     ending: Option<&Arc<Ending>>,
 ) -> Option<Option<Event>> {
-    let last_chunk = answer.len() + 1;
+    let last = answer.len() + beside.len() as u64 + 1;
     if number <= 1 {
         return Some(Some(Event::Start { model: model.to_owned() }));
     }
-    if number <= last_chunk {
-        return Some(answer.get(number - 2).map(|content| Event::Chunk { content: content.to_owned() }));
+    if number <= last {
+        let before = beside.partition_point(|(known, _)| *known < number);
+        if let Some((known, event)) = beside.get(before)
+            && *known == number
+        {
+            return Some(Some(event.clone()));
+        }
+        let chunk = answer.get(number - 2 - before as u64);
+        return Some(chunk.map(|content| Event::Chunk { content: content.to_owned() }));
     }
     match ending {
         None => Some(None),
-        Some(ending) if number == last_chunk + 1 => Some(Some(Event::End(Arc::clone(ending)))),
+        Some(ending) if number == last + 1 => Some(Some(Event::End(Arc::clone(ending)))),
         Some(_) => None,
     }
 }

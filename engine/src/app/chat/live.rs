@@ -28,7 +28,16 @@ pub(super) struct LiveTurn {
 #[derive(Default)]
 struct Said {
     answer: ChunkedText,
+    /// The events that are no chunks, by number.
+    beside: Vec<(u64, Event)>,
     ending: Option<Arc<Ending>>,
+}
+
+impl Said {
+    /// The number of the newest event before the end.
+    fn last(&self) -> u64 {
+        1 + self.answer.len() + self.beside.len() as u64
+    }
 }
 
 /// Why a turn is to stop before its provider is done.
@@ -54,15 +63,25 @@ impl LiveTurn {
     pub(super) fn push(&self, chunk: &str) {
         let mut said = self.said();
         said.answer.push(chunk);
-        let newest = 1 + said.answer.len();
+        let newest = said.last();
         drop(said);
         self.newest.send_replace(newest);
+    }
+
+    /// Tells the readers something that is no piece of the answer. Gives the event's number.
+    pub(super) fn tell(&self, event: Event) -> u64 {
+        let mut said = self.said();
+        let number = said.last() + 1;
+        said.beside.push((number, event));
+        drop(said);
+        self.newest.send_replace(number);
+        number
     }
 
     /// Ends the turn for its readers. What is told here is stored already.
     pub(super) fn end(&self, ending: Ending) {
         let mut said = self.said();
-        let newest = 2 + said.answer.len();
+        let newest = said.last() + 1;
         said.ending = Some(Arc::new(ending));
         drop(said);
         self.newest.send_replace(newest);
@@ -83,7 +102,7 @@ impl LiveTurn {
     #[allow(clippy::option_option, reason = "as `event_at`")]
     pub(super) fn event(&self, number: u64) -> Option<Option<Event>> {
         let said = self.said();
-        event_at(number, &self.model, &said.answer, said.ending.as_ref())
+        event_at(number, &self.model, (&said.answer, &said.beside), said.ending.as_ref())
     }
 
     /// How it ended, when it has.

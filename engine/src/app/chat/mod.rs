@@ -13,6 +13,7 @@ mod recovery;
 mod run;
 mod screen;
 mod titles;
+mod tools;
 
 pub(super) use attached::FileRoom;
 pub use begin::{EditMessage, OnFailure, Regenerate, SendMessage};

@@ -17,12 +17,14 @@ use super::follow::Ending;
 use super::live::{LiveTurn, Stop};
 use super::screen::Screened;
 use super::titles;
+use super::tools::CallsInPieces;
 use crate::app::metering::{Payer, Spent};
 use crate::app::{App, AppError, Noun};
 use crate::domain::{
-    Attachments, FinishReason, LedgerKind, Preferences, Role, Timestamp, TokenUsage, TurnState, estimate_tokens,
+    Attachments, FinishReason, LedgerKind, MessageId, Preferences, Role, Timestamp, TokenUsage, TurnState,
+    estimate_tokens,
 };
-use crate::providers::{Answer, Attempts, ChatMessage, ChatRequest, Delta, LostAttempt, ProviderError};
+use crate::providers::{Answer, Attempts, ChatMessage, ChatRequest, Delta, LostAttempt, ProviderError, ToolCall};
 use crate::store::{ContextMessage, FinishTurn, LedgerEntry, StoreError};
 
 /// The longest thread that is put before a model, in messages, however short they are.
@@ -101,6 +103,8 @@ struct Outcome {
     parts: Vec<Spent>,
     /// Where in the text the part at hand begins.
     part_from: usize,
+    /// What the model calls.
+    calls: Vec<ToolCall>,
 }
 
 impl Outcome {
@@ -118,6 +122,7 @@ impl Outcome {
             first_token: None,
             parts: Vec::new(),
             part_from: 0,
+            calls: Vec::new(),
         }
     }
 
@@ -127,6 +132,18 @@ impl Outcome {
         self.prompt_tokens += estimate_tokens(said.get(self.part_from..).unwrap_or_default());
         self.part_from = said.len();
         (self.provider, self.model, self.usage, self.cost) = (Some(provider), Some(model), None, None);
+    }
+
+    /// The model is asked again, with what came of its calls.
+    fn next_round(&mut self, said: &str) {
+        self.parts.extend(self.part(said));
+        self.part_from = said.len();
+        (self.provider, self.usage, self.counted, self.cost) = (None, None, None, None);
+    }
+
+    /// Whether it ended so that calls can be made. Some providers say `stop` where there are calls.
+    fn wants_tools(&self) -> bool {
+        self.state == TurnState::Complete && matches!(self.finish_reason, FinishReason::ToolCalls | FinishReason::Stop)
     }
 
     /// What the part at hand came to, at the end of `said`; `None` when no provider took the request.
@@ -188,25 +205,55 @@ impl Run {
         self.app.turns.remove(self.live.ids.answer_id);
     }
 
-    /// Asks the provider and passes on what it says.
+    /// Asks the provider and passes on what it says; as long as it calls tools, with what came of its calls.
     async fn ask(&self) -> Result<Outcome, AppError> {
         let mut stopped = pin!(self.live.stopped());
-        let asked = async {
-            let (request, _room) = self.request().await?;
-            let prompt_tokens = request.estimated_tokens();
-            if let Some(asked) = Asked::of(&request) {
-                let _ = self.asked.set(asked);
-            }
-            Ok::<_, AppError>((prompt_tokens, self.app.providers.chat(request).await))
-        };
-        let (prompt_tokens, answer) = tokio::select! {
+        let mut outcome = Outcome::failed("none");
+        let (mut request, mut room) = tokio::select! {
             biased;
-            asked = asked => asked?,
-            stop = &mut stopped => return Ok(Outcome::failed("none").stopped(stop)),
+            request = self.request() => request?,
+            stop = &mut stopped => return Ok(outcome.stopped(stop)),
         };
-        match answer {
-            Err(error) => Ok(Outcome::failed(error.code())),
-            Ok(answer) => Ok(self.listen(answer, prompt_tokens, stopped).await),
+        if let Some(asked) = Asked::of(&request) {
+            let _ = self.asked.set(asked);
+        }
+        let mut budget = self.tool_budget();
+        loop {
+            let prompt_tokens = request.estimated_tokens();
+            let has_tools = !request.tools.is_empty();
+            let sent = if has_tools { request.clone() } else { std::mem::take(&mut request) };
+            let answer = tokio::select! {
+                biased;
+                answer = self.app.providers.chat(sent) => answer,
+                stop = &mut stopped => return Ok(outcome.stopped(stop)),
+            };
+            if !has_tools {
+                room = None;
+            }
+            outcome = match answer {
+                Err(error) => return Ok(outcome.broken(&error, self.live.length() > 0)),
+                Ok(answer) => self.listen(outcome, answer, prompt_tokens, stopped.as_mut()).await,
+            };
+            let calls = std::mem::take(&mut outcome.calls);
+            if !has_tools || calls.is_empty() || !outcome.wants_tools() {
+                drop(room);
+                return Ok(outcome);
+            }
+            match self.call_tools(&mut budget, calls, stopped.as_mut()).await {
+                Ok(Ok(Some(results))) => request.messages.extend(results),
+                Ok(Ok(None)) => {
+                    outcome.finish_reason = FinishReason::Length;
+                    return Ok(outcome);
+                }
+                Ok(Err(stop)) => return Ok(outcome.stopped(stop)),
+                Err(error) => {
+                    tracing::error!(%error, turn = %self.live.ids.turn_id, "calls of tools could not be stored");
+                    outcome.state = if self.live.length() > 0 { TurnState::Incomplete } else { TurnState::Failed };
+                    (outcome.finish_reason, outcome.error_code) = (FinishReason::Error, Some("storage"));
+                    return Ok(outcome);
+                }
+            }
+            outcome.next_round(&self.live.snapshot().0);
         }
     }
 
@@ -217,7 +264,7 @@ impl Run {
         let instructions = prefer.instructions(&chat.system_prompt);
         let thread = if self.live.ids.is_first {
             let (content, attachments) = (self.text.clone(), self.attachments.clone());
-            vec![ContextMessage { role: Role::User, content, attachments }]
+            vec![ContextMessage { id: self.live.ids.user_message_id, role: Role::User, content, attachments }]
         } else {
             let budget = i64::from(chat.context_tokens);
             self.app.db.context_of(self.live.ids.user_message_id, budget, CONTEXT_MESSAGES).await?
@@ -225,30 +272,34 @@ impl Run {
         if thread.is_empty() {
             return Err(AppError::NotFound(Noun::Conversation));
         }
+        let tools = self.offered_tools().await;
+        let ids: Vec<MessageId> = thread.iter().map(|message| message.id).collect();
         let Spoken { messages: spoken, room } = self.app.spoken(self.live.owner, &self.live.model, thread).await?;
         let mut messages = vec![ChatMessage::text(Role::System, instructions)];
-        messages.extend(spoken);
+        messages.extend(if tools.is_empty() { spoken } else { self.with_earlier_calls(ids, spoken).await? });
         let request = ChatRequest {
             model: self.live.model.clone(),
             messages,
             temperature: Some(prefer.temperature.unwrap_or(chat.temperature)),
             max_tokens: Some(prefer.max_tokens.unwrap_or(chat.max_tokens)),
+            tools,
             stream: self.stream,
             attempts: self.attempts.clone(),
-            ..ChatRequest::default()
         };
         Ok((request, room))
     }
 
     async fn listen(
         &self,
+        mut outcome: Outcome,
         answer: Answer,
         prompt_tokens: u64,
         mut stopped: impl Future<Output = Stop> + Unpin,
     ) -> Outcome {
         let Answer { provider, model, mut deltas } = answer;
-        let mut outcome =
-            Outcome { prompt_tokens, provider: Some(provider), model: Some(model), ..Outcome::failed("cut") };
+        (outcome.provider, outcome.model, outcome.prompt_tokens) = (Some(provider), Some(model), prompt_tokens);
+        (outcome.state, outcome.error_code) = (TurnState::Failed, Some("cut"));
+        let mut calls = CallsInPieces::default();
         let mut finish = None;
         let mut withheld = false;
         let mut saving: Option<JoinHandle<()>> = None;
@@ -292,7 +343,7 @@ impl Run {
                     Some(Ok(Delta::Model(name))) => outcome.model = Some(name),
                     Some(Ok(Delta::Usage(usage))) => outcome.usage = Some(usage),
                     Some(Ok(Delta::Cost(micros))) => outcome.cost = Some(micros),
-                    Some(Ok(Delta::ToolCall { .. })) => {}
+                    Some(Ok(Delta::ToolCall { index, id, name, arguments })) => calls.push(index, id, name, &arguments),
                     Some(Ok(Delta::Continued { provider, model })) => {
                         let said = self.live.snapshot().0;
                         outcome.continued(provider, model, &said);
@@ -312,6 +363,7 @@ impl Run {
             Some(reason) => {
                 let reason = if withheld { FinishReason::ContentFilter } else { reason };
                 (outcome.state, outcome.finish_reason, outcome.error_code) = (TurnState::Complete, reason, None);
+                outcome.calls = calls.finish();
                 outcome
             }
             None => outcome.broken(&ProviderError::Cut, self.live.length() > 0),

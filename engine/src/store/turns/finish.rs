@@ -5,7 +5,7 @@ use crate::domain::{MessageId, Timestamp, TurnId, preview_of};
 use crate::store::usage::{Occasion, bill};
 use crate::store::{StoreError, Tx, tx::params};
 
-pub(super) async fn set_answer(
+pub(in crate::store) async fn set_answer(
     tx: &mut Tx<'_>,
     answer_id: MessageId,
     content: &str,

@@ -5,6 +5,7 @@ mod finish;
 mod read;
 
 use super::quotas::{NewReservation, OverQuota, Reserved};
+use super::tool_calls::StoredToolCall;
 use super::usage::{LedgerEntry, Occasion, bill};
 use super::{Db, StoreError, tx::params};
 use crate::domain::{
@@ -12,7 +13,8 @@ use crate::domain::{
     TurnState, estimate_tokens,
 };
 use begin::{begin_turn, replay};
-use finish::{finish_turn, set_answer};
+use finish::finish_turn;
+pub(in crate::store) use finish::set_answer;
 use read::{open_turns, turn_of_owner};
 
 /// What sending a message stores.
@@ -183,6 +185,8 @@ pub struct TurnRecord {
     pub finish_reason: Option<FinishReason>,
     /// What went wrong.
     pub error_code: Option<String>,
+    /// What was called for it.
+    pub tool_calls: Vec<StoredToolCall>,
     /// When the message was stored.
     pub started_at: Timestamp,
     /// When the answer was.

@@ -3,6 +3,7 @@
 use super::{OrphanTurn, TurnRecord};
 use crate::domain::{AccountId, ConversationId, FinishReason, MessageId, Timestamp, TokenUsage, TurnId, TurnState};
 use crate::store::quotas::read_reserved;
+use crate::store::tool_calls::calls_of;
 use crate::store::{StoreError, Tx, tx::params};
 
 pub(super) async fn turn_of_owner(
@@ -10,7 +11,7 @@ pub(super) async fn turn_of_owner(
     answer_id: MessageId,
     owner: AccountId,
 ) -> Result<Option<TurnRecord>, StoreError> {
-    tx.fetch_optional(
+    let found = tx.fetch_optional(
         "SELECT t.conversation_id, t.user_message_id, t.state, m.content, t.chunk_ends, t.requested_model, t.model, t.prompt_tokens, \
          t.completion_tokens, t.finish_reason, t.error_code, t.started_at, t.ended_at \
          FROM turns t JOIN messages m ON m.id = t.answer_message_id WHERE t.answer_message_id = ? AND t.account_id = ?",
@@ -28,12 +29,16 @@ pub(super) async fn turn_of_owner(
                 usage: TokenUsage::new(row.decode(7, "a count", |n: i64| u64::try_from(n).ok())?, row.decode(8, "a count", |n: i64| u64::try_from(n).ok())?),
                 finish_reason: row.get::<Option<String>>(9)?.as_deref().and_then(FinishReason::from_word),
                 error_code: row.get(10)?,
+                tool_calls: Vec::new(),
                 started_at: Timestamp::from_micros(row.get(11)?),
                 ended_at: row.get::<Option<i64>>(12)?.map(Timestamp::from_micros),
             })
         },
     )
-    .await
+    .await?;
+    let Some(mut record) = found else { return Ok(None) };
+    record.tool_calls = calls_of(tx, answer_id).await?;
+    Ok(Some(record))
 }
 
 pub(super) async fn open_turns(tx: &mut Tx<'_>, limit: i64) -> Result<Vec<OrphanTurn>, StoreError> {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use axum::extract::State;
 use http::StatusCode;
-use parlor_engine::app::{AnswerTurn, ThreadMessage};
+use parlor_engine::app::{AnswerTurn, StoredToolCall, ThreadMessage};
 use parlor_engine::domain::{Feedback, File, FileId, Invalid, MessageId, Rating};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -90,6 +90,29 @@ impl AttachedFile {
     }
 }
 
+/// A call of a tool, and what came of it.
+#[derive(Serialize, ToSchema)]
+#[schema(as = native::ToolCall)]
+pub struct ToolCallResponse {
+    /// The model's id for it.
+    id: String,
+    /// The tool.
+    name: String,
+    /// Its arguments: JSON as a text, as the model wrote it.
+    arguments: String,
+    /// Whether the tool did what it was asked.
+    ok: bool,
+    /// What the model was told.
+    content: String,
+}
+
+impl From<StoredToolCall> for ToolCallResponse {
+    fn from(call: StoredToolCall) -> Self {
+        let StoredToolCall { call_id: id, name, arguments, is_ok: ok, content, .. } = call;
+        Self { id, name, arguments, ok, content }
+    }
+}
+
 /// A message.
 #[derive(Serialize, ToSchema)]
 #[schema(as = native::Message)]
@@ -118,6 +141,8 @@ pub struct MessageResponse {
     error_code: Option<String>,
     /// Of an answer: what it cost.
     usage: Option<Usage>,
+    /// Of an answer: the tools that the model called for it.
+    tool_calls: Vec<ToolCallResponse>,
     /// Of an answer: what was said of it.
     feedback: Option<FeedbackResponse>,
     /// Its versions.
@@ -127,7 +152,7 @@ pub struct MessageResponse {
 impl MessageResponse {
     /// `files` are those of its files that are there still.
     pub(super) fn new(row: ThreadMessage, files: &HashMap<FileId, File>) -> Self {
-        let ThreadMessage { message, parent_id, turn, feedback, siblings } = row;
+        let ThreadMessage { message, parent_id, turn, feedback, tool_calls, siblings } = row;
         let turn = turn.as_ref();
         let attached = message.attachments.files();
         Self {
@@ -143,6 +168,7 @@ impl MessageResponse {
             finish_reason: turn.and_then(|turn| turn.finish_reason).map(|reason| reason.as_str()),
             error_code: turn.and_then(|turn| turn.error_code.clone()),
             usage: turn.map(|turn: &AnswerTurn| turn.usage.into()),
+            tool_calls: tool_calls.into_iter().map(Into::into).collect(),
             feedback: feedback.map(Into::into),
             siblings: Siblings {
                 index: siblings.iter().position(|id| *id == message.id).unwrap_or(0),

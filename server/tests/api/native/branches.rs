@@ -61,6 +61,7 @@ async fn a_message_says_all_that_is_known_of_it() {
         "usage",
         "feedback",
         "files",
+        "tool_calls",
         "siblings",
     ];
     for message in &messages {

@@ -22,6 +22,7 @@ mod shares;
 mod socket;
 mod stop;
 mod stream;
+mod tools;
 mod users;
 
 use serde_json::Value;
