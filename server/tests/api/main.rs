@@ -5,6 +5,7 @@
 mod advanced;
 mod classic;
 mod cli;
+mod contract;
 mod documents;
 mod fault_table;
 mod full_chatbot;

@@ -8,7 +8,7 @@ mod overload;
 mod passwords;
 mod socket;
 mod socket_opening;
-mod stream;
+pub mod stream;
 mod stream_faults;
 mod stream_resume;
 mod tokens;

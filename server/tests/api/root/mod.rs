@@ -7,5 +7,5 @@ mod health;
 mod limits;
 mod metrics;
 mod openapi;
-mod pages;
+pub mod pages;
 mod strangers;
