@@ -1,5 +1,7 @@
 //! The lines on who may call.
 
+use std::os::unix::fs::PermissionsExt;
+
 use serde_json::json;
 
 use super::{Client, EMAIL};
@@ -138,6 +140,49 @@ async fn a_deactivated_or_deleted_account_is_shut_out_at_once() {
         let body = json!({"refresh_token": pair["refresh_token"]});
         send(client.server.post("/api/v1/auth/refresh", &body)).await.expect(401);
     }
+}
+
+#[tokio::test]
+async fn a_changed_role_bites_at_once() {
+    let client = Client::start().await;
+    client.get("/api/v1/admin/users").await.expect(403);
+    for (role, status) in [("admin", 200), ("user", 403)] {
+        client.server.database().execute("UPDATE accounts SET role = ?1", [role]).unwrap();
+        client.get("/api/v1/admin/users").await.expect(status);
+    }
+}
+
+#[tokio::test]
+async fn a_changed_password_bites_at_once() {
+    let client = Client::start().await;
+    let pair = client.post("/api/v1/auth/login", json!({"email": EMAIL, "password": PASSWORD})).await.expect(200);
+    let key = client.post("/api/v1/api-keys", json!({"name": "n", "scopes": ["read"]})).await.expect(201);
+    let change = json!({"current_password": PASSWORD, "new_password": "another-password"});
+    client.post("/api/v1/auth/password", change).await.expect(200);
+    for old in [&json!(client.token), &pair["access_token"], &key["key"]] {
+        send(client.server.get("/api/users/me").bearer_auth(old.as_str().unwrap())).await.expect(401);
+    }
+    client.post("/api/v1/auth/refresh", json!({"refresh_token": pair["refresh_token"]})).await.expect(401);
+}
+
+#[tokio::test]
+async fn an_open_websocket_of_a_deactivated_account_closes() {
+    let client = Client::of(Setup::new().env("SERVER__KEEP_ALIVE_SECONDS", "1")).await;
+    let path = format!("/api/chat/ws?token={}", client.token);
+    let mut socket = Socket::open(&client.server, &path, &[]).await.unwrap();
+    client.server.database().execute("UPDATE accounts SET is_active = 0", []).unwrap();
+    assert_eq!(u16::from(socket.closed().await.unwrap().code), 1008);
+}
+
+#[test]
+fn the_first_run_generates_a_secret_of_mode_0600_and_says_so() {
+    let data = tempfile::tempdir().unwrap();
+    // The database keeps the server from starting, so that the command ends.
+    let setup = Setup::new().without("SECRET_KEY").env("DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none");
+    let ended = setup.command(data.path(), &["serve", "--generate-secret"]).output().unwrap();
+    let path = data.path().join("secret_key");
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    assert!(String::from_utf8(ended.stdout).unwrap().contains("secret_key"));
 }
 
 #[tokio::test]

@@ -1,10 +1,10 @@
-//! The lines of the common rules: ids, times, errors, idempotency, CORS, and what a message does.
+//! The lines of the common rules: ids, errors, idempotency, CORS.
 
 use parlor_bench::fake::FakeUpstream;
 use serde_json::{Value, json};
 
 use super::{Client, EMAIL, NOBODYS, with_provider};
-use crate::kit::{Answer, assert_fields, assert_number_id, assert_text_id, rows, send};
+use crate::kit::{Answer, assert_fields, assert_number_id, assert_text_id, send};
 use crate::support::{PASSWORD, Setup, events};
 
 /// Where each surface takes a message, the field with the conversation, and that with the answer.
@@ -173,6 +173,43 @@ async fn the_same_idempotency_key_is_answered_once_and_with_another_body_is_422(
 }
 
 #[tokio::test]
+async fn w3c_traceparent_is_honoured() {
+    let server = Setup::new().start();
+    let trace = "0af7651916cd43dd8448eb211c80319c";
+    send(server.get("/health").header("traceparent", format!("00-{trace}-b7ad6b7169203331-01"))).await.expect(200);
+    server.wait_for_log(trace);
+}
+
+#[tokio::test]
+async fn no_error_shows_sql_a_path_a_key_or_a_providers_raw_body() {
+    let upstream = FakeUpstream::start().await;
+    let setup = Setup::new().upstream(&upstream, "err401").env("PROVIDERS__MAX_RETRIES", "0");
+    let client = Client::of(setup).await;
+    for (path, ..) in &SURFACES[1..] {
+        let refused = client.post(path, json!({"message": "Hello"})).await;
+        assert!(refused.status.is_server_error(), "{refused:?}");
+        let data = client.server.data.path().to_str().unwrap();
+        for secret in ["sk-test", "SELECT", "INSERT", data, &upstream.base_url(), "Incorrect API key"] {
+            assert!(!refused.body.contains(secret), "{path}: {}", refused.body);
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_first_answer_is_returned_for_its_key_after_a_restart_too() {
+    let (upstream, mut client) = with_provider("echo").await;
+    let body = json!({"message": "Hello"});
+    let keyed = |client: &Client| {
+        let request = client.server.post("/api/v1/chat/send", &body).bearer_auth(&client.token);
+        send(request.header("idempotency-key", "k"))
+    };
+    let first = keyed(&client).await.expect(200);
+    client.server.restart();
+    assert_eq!(keyed(&client).await.expect(200), first);
+    assert_eq!(upstream.chat_calls(), 1);
+}
+
+#[tokio::test]
 async fn the_same_idempotency_key_on_a_stream_attaches_to_it() {
     let (upstream, client) = with_provider("3tok").await;
     let keyed = || {
@@ -196,29 +233,14 @@ async fn the_origins_of_cors_origins_may_call_with_credentials_by_default_localh
 }
 
 #[tokio::test]
-async fn a_message_is_stored_with_its_answers_model_tokens_and_elapsed_time() {
-    let (_upstream, client) = with_provider("3tok").await;
-    client.say("Hello").await;
-    assert_eq!(rows::text(&client.server, "SELECT group_concat(role) FROM messages"), "user,assistant");
-    assert_eq!(rows::text(&client.server, "SELECT model FROM usage_ledger"), "3tok");
-    assert_eq!(client.server.count("SELECT completion_tokens FROM usage_ledger"), 3);
-    assert_eq!(client.server.count("SELECT COUNT(*) FROM message_store WHERE elapsed_time IS NOT NULL"), 2);
-}
-
-#[tokio::test]
-async fn when_every_provider_failed_each_dialect_answers_as_it_must() {
-    let upstream = FakeUpstream::start().await;
-    let setup = Setup::new().upstream(&upstream, "err500").env("PROVIDERS__MAX_RETRIES", "0");
-    let client = Client::of(setup.env("PROVIDERS__BREAKER_FAILURES", "1000")).await;
-    let full_chatbot = json!({"message": "Hello", "user_id": 1, "message_id": "m", "message_count": 1});
-    for (path, body, status) in [
-        ("/chat", json!({"message": "Hello"}), 200),
-        ("/chat-message", full_chatbot, 200),
-        ("/api/chat", json!({"message": "Hello"}), 500),
-        ("/api/v1/chat/send", json!({"message": "Hello"}), 503),
-        ("/chat/send", json!({"message": "Hello"}), 503),
+async fn lists_are_paged_with_at_most_100_items_on_a_page() {
+    let client = Client::start().await;
+    for (path, status) in [
+        ("/api/history?per_page=100", 200),
+        ("/api/history?per_page=101", 400),
+        ("/api/v1/conversations?limit=100", 200),
+        ("/api/v1/conversations?limit=101", 400),
     ] {
-        assert_eq!(client.post(path, body).await.status, status, "{path}");
+        assert_eq!(client.get(path).await.status, status, "{path}");
     }
-    assert!(client.server.count("SELECT COUNT(*) FROM message_store WHERE Status = 'Error'") >= 2);
 }

@@ -80,7 +80,11 @@ fn every_name_of_the_table_is_read_from_the_environment() {
         ("AI_MODEL_ENDPOINT", "http://localhost:8001/generate"),
         ("OPENAI_BASE_URL AI_SERVICES__OPEN_ROUTER_BASE_URL AI_SERVICES__GROQ_BASE_URL", "https://a.example/v1"),
         ("AI_SERVICES__GEMINI_BASE_URL", "https://a.example/v1"),
+        ("AI_SERVICES__OPEN_ROUTER_API_KEY_17", "sk-1"),
         ("EMAIL__GMAIL_FROM_EMAIL", "a@example.com"),
+        ("EMAIL__GMAIL_APP_PASSWORD", "abcd"),
+        ("EMAIL__SMTP_URL", "smtp://localhost"),
+        ("DATABASE_URL DATA_DIR", "other.db"),
         ("CORS_ORIGINS", "https://a.example,https://b.example"),
         ("GUEST_ACCESS", "off"),
         ("HEALTH_DIALECT", "full_chatbot"),
@@ -88,8 +92,10 @@ fn every_name_of_the_table_is_read_from_the_environment() {
         ("DEBUG", "true"),
     ] {
         for name in names.split_whitespace() {
-            // A name alone may lack what goes with it; it is read and told of all the same.
-            let (_, text) = show(&bare().env(name, value).env("DB_NAME", "chat"), &[]);
+            // Some names need others beside them.
+            let beside = [("DB_NAME", "chat"), ("EMAIL__GMAIL_FROM_EMAIL", "a@example.com")];
+            let setup = beside.into_iter().fold(bare(), |setup, (name, value)| setup.env(name, value));
+            let (_, text) = show(&setup.env(name, value), &[]);
             assert!(text.contains(&format!("environment {name}")), "{name}:\n{text}");
         }
     }

@@ -15,6 +15,7 @@ mod classic;
 mod common;
 mod configuration;
 mod full_chatbot;
+mod messages;
 mod mvp;
 mod native;
 mod native_account;

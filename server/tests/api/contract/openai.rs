@@ -108,3 +108,31 @@ async fn usage_is_metered() {
     let usage = client.get("/api/v1/users/me/usage").await.expect(200);
     assert_eq!(usage["totals"]["total_tokens"], said["usage"]["total_tokens"]);
 }
+
+#[tokio::test]
+async fn a_quota_holds() {
+    let quota = "[[quotas]]\nscope = \"account\"\nwindow = \"month\"\nrequests = 1\n";
+    let upstream = FakeUpstream::start().await;
+    let client = Client::of(Setup::new().upstream(&upstream, "echo").file(quota)).await;
+    client.post("/v1/chat/completions", hello()).await.expect(200);
+    let refused = client.post("/v1/chat/completions", hello()).await;
+    assert!(!refused.header("retry-after").is_empty());
+    assert!(refused.expect(429)["error"]["message"].is_string());
+    assert_eq!(upstream.chat_calls(), 1);
+}
+
+#[tokio::test]
+async fn aliases_and_failover_groups_come_from_the_configuration() {
+    let upstream = FakeUpstream::start().await;
+    let text = format!(
+        "[[upstreams]]\nname = \"one\"\nurl = {:?}\nkeys = [\"sk-1\"]\n[routes.steady]\naliases = [\"always\"]\n\
+         targets = [{{ provider = \"one\", model = \"err500\" }}, {{ provider = \"one\", model = \"echo\" }}]\n",
+        upstream.base_url()
+    );
+    let client = Client::of(Setup::new().file(&text).env("PROVIDERS__MAX_RETRIES", "0")).await;
+    let mut body = hello();
+    body["model"] = json!("always");
+    let said = client.post("/v1/chat/completions", body).await.expect(200);
+    assert_eq!(said["choices"][0]["message"]["content"], "Hello there");
+    assert_eq!(upstream.chat_calls(), 2);
+}

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::shell::printed;
 use crate::kit::socket::{Socket, said};
 use crate::kit::{assert_fields, assert_text_id, assert_time};
-use crate::support::{Setup, TestServer, events, text_of};
+use crate::support::{SECRET, Setup, TestServer, events, text_of};
 
 const REGISTER: &str = r#"curl -sS -X POST "http://127.0.0.1:8000/api/auth/register" \
   -H "Content-Type: application/json" \
@@ -34,6 +34,43 @@ const HISTORY: &str = r#"curl -sS -X GET "http://127.0.0.1:8000/api/history?page
 
 const ME: &str = r#"curl -sS -X GET "http://127.0.0.1:8000/api/users/me" \
    -H "Authorization: Bearer <ACCESS_TOKEN>""#;
+
+/// The variables that it names, with its examples as values.
+const ENV: &str = "\
+DATABASE_URL=sqlite:///./chatbot.db
+MONGO_URI=mongodb://localhost:27017
+ALGORITHM=HS256
+SECURITY__BCRYPT_ROUNDS=12
+EMAIL__GMAIL_FROM_EMAIL=someone@gmail.com
+EMAIL__GMAIL_APP_PASSWORD=abcdefghijklmnop
+AI_SERVICES__OPEN_ROUTER_API_KEY_1=sk-1
+AI_SERVICES__OPEN_ROUTER_API_KEY_2=sk-2
+AI_SERVICES__GROQ_API_KEY=sk-3
+AI_SERVICES__GEMINI_API_KEY=sk-4
+";
+
+#[test]
+fn its_settings_are_read_and_without_a_secret_it_refuses_to_start() {
+    let data = tempfile::tempdir().unwrap();
+    let setup = Setup::new().without("SECRET_KEY").without("SECURITY__BCRYPT_ROUNDS");
+    for lifetime in ["ACCESS_TOKEN_EXPIRE_MINUTES=30", "SECURITY__JWT_EXPIRES_IN=1800"] {
+        for secret in ["SECRET_KEY", "SECURITY__JWT_SECRET"] {
+            let env = format!("{ENV}{lifetime}\n{secret}={SECRET}\n");
+            std::fs::write(data.path().join(".env"), &env).unwrap();
+            let shown = setup.command(data.path(), &["config", "show"]).output().unwrap();
+            let text = String::from_utf8(shown.stdout).unwrap();
+            assert!(shown.status.success() && !text.contains(SECRET), "{text}");
+            // The numbered keys are one setting, from the first of them.
+            let names = env.lines().map(|line| line.split('=').next().unwrap());
+            for name in names.filter(|name| !name.ends_with("KEY_2")) {
+                assert!(text.contains(&format!(".env {name}")), "no {name} in\n{text}");
+            }
+            assert!(text.contains("[redacted], [redacted]"), "{text}");
+        }
+    }
+    std::fs::write(data.path().join(".env"), ENV).unwrap();
+    assert_eq!(setup.command(data.path(), &["serve"]).output().unwrap().status.code(), Some(2));
+}
 
 struct Reader {
     server: TestServer,
