@@ -126,6 +126,7 @@ pub async fn run(settings: Settings) -> Result<(), ServerError> {
 async fn open(settings: Settings) -> Result<App, ServerError> {
     let clock = Clock::System;
     let db = Db::open(&settings.database, OpenAs::Server)?;
+    db.claim().await?;
     for migration in db.migrate(clock.now()).await?.iter().filter(|migration| migration.applied_now) {
         tracing::info!(version = migration.version, name = migration.name, "migrated the database");
     }

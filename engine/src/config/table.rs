@@ -85,9 +85,9 @@ pub static TABLE: &[Setting] = &[
     setting("database.ssl_ca", Path, "",
         "The certificate (PEM) that the MySQL server's is checked against.").env(&["DB_SSL_CA"]),
     setting("database.pool_size", Integer(1, 1_000), "20",
-        "Connections kept to a database server.").env(&["DATABASE_POOL_SIZE"]).later(),
+        "Connections kept to a database server.").env(&["DATABASE_POOL_SIZE"]),
     setting("database.max_overflow", Integer(0, 1_000), "30",
-        "Connections above pool_size when it is busy.").env(&["DATABASE_MAX_OVERFLOW"]).later(),
+        "Connections above pool_size when it is busy.").env(&["DATABASE_MAX_OVERFLOW"]),
     setting("database.busy_timeout_seconds", up_to(HOUR), "5",
         "How long a query waits for a busy database."),
 

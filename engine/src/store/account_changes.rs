@@ -157,7 +157,7 @@ impl Db {
                 let mut found = Vec::with_capacity(ids.len());
                 for some in ids.chunks(LOOKED_UP_AT_ONCE) {
                     let mut params: Vec<Param<'_>> = some.iter().map(|id| Param::Int(id.get())).collect();
-                    params.resize(LOOKED_UP_AT_ONCE, Param::Null);
+                    params.resize(LOOKED_UP_AT_ONCE, Param::NoInt);
                     let versions = tx.fetch(SQL, &params, |row| {
                         Ok((row.decode(0, "an id", |id: i64| AccountId::new(id).ok())?, row.get(1)?))
                     });
@@ -170,8 +170,9 @@ impl Db {
     }
 }
 
+/// An account that is about to change.
 async fn account(tx: &mut Tx<'_>, id: AccountId) -> Result<Option<Account>, StoreError> {
-    let found = tx.fetch_optional(select_account!("id = ?"), params![id.get()], read_account).await?;
+    let found = tx.fetch_optional(select_account!("id = ? /*lock*/"), params![id.get()], read_account).await?;
     Ok(found.map(|record| record.account))
 }
 
@@ -181,7 +182,7 @@ async fn is_last_admin(tx: &mut Tx<'_>, account: &Account) -> Result<bool, Store
     }
     let another = tx
         .fetch_optional(
-            "SELECT id FROM accounts WHERE role = 'admin' AND is_active = 1 AND id <> ? LIMIT 1",
+            "SELECT id FROM accounts WHERE role = 'admin' AND is_active = 1 AND id <> ? LIMIT 1 /*lock*/",
             params![account.id.get()],
             |row| row.get::<i64>(0),
         )

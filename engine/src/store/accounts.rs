@@ -207,12 +207,15 @@ impl Db {
     pub async fn change_preferences(
         &self,
         id: AccountId,
-        change: impl FnOnce(Preferences) -> Preferences + Send + 'static,
+        change: impl FnOnce(Preferences) -> Preferences + Clone + Send + 'static,
         now: Timestamp,
     ) -> Result<Option<Preferences>, StoreError> {
         self.write(move |tx| {
             Box::pin(async move {
-                let Some(record) = account_by_id(tx, id.get()).await? else { return Ok(None) };
+                let sql = select_account!("id = ? /*lock*/");
+                let Some(record) = tx.fetch_optional(sql, params![id.get()], read_account).await? else {
+                    return Ok(None);
+                };
                 let changed = change(record.account.preferences);
                 let text = serde_json::to_string(&changed)
                     .map_err(|_| StoreError::Corrupt { column: 9, expected: "preferences" })?;

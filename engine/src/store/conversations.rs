@@ -274,10 +274,11 @@ async fn conversations_of_owner_by(
     tx.fetch(
         select_conversation!(
             "account_id = ? AND is_archived = ? AND (is_pinned, updated_at, id) < (?, ?, ?) AND ( \
-             (title LIKE ? AND title LIKE ? AND title LIKE ? AND title LIKE ? AND title LIKE ? AND title LIKE ?) \
+             (title /*folded*/ LIKE ? AND title /*folded*/ LIKE ? AND title /*folded*/ LIKE ? \
+             AND title /*folded*/ LIKE ? AND title /*folded*/ LIKE ? AND title /*folded*/ LIKE ?) \
              OR id IN (SELECT m.conversation_id FROM conversations mine JOIN messages m ON m.conversation_id = mine.id \
-             WHERE mine.account_id = ? AND m.content LIKE ? AND m.content LIKE ? AND m.content LIKE ? AND m.content LIKE ? \
-             AND m.content LIKE ? AND m.content LIKE ?)) \
+             WHERE mine.account_id = ? AND m.content /*folded*/ LIKE ? AND m.content /*folded*/ LIKE ? \
+             AND m.content /*folded*/ LIKE ? AND m.content /*folded*/ LIKE ? AND m.content /*folded*/ LIKE ? AND m.content /*folded*/ LIKE ?)) \
              ORDER BY is_pinned DESC, updated_at DESC, id DESC LIMIT ?"
         ),
         params![

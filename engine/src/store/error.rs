@@ -3,9 +3,6 @@
 /// A failure of the store. Its text is for the log: it may name tables and files, never a person's data.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The address names a database that this version does not speak.
-    #[error("{0} is not supported yet: use SQLite")]
-    Unsupported(&'static str),
     /// The file or server cannot be opened.
     #[error("the database cannot be opened: {0}")]
     Open(String),
@@ -43,6 +40,20 @@ pub enum StoreError {
     /// The commit failed, and with it every change of its group.
     #[error("the commit failed: {0}")]
     Commit(String),
+    /// Another transaction was at the same rows, time and again.
+    #[error("the transaction clashed with others")]
+    Clash,
+    /// The database server does not answer.
+    #[error("the database server cannot be reached: {0}")]
+    Unreachable(&'static str),
+    /// The database server said no. Its words may hold people's data, so only their code is kept.
+    #[error("{database}: error {code}")]
+    Server {
+        /// Which one.
+        database: &'static str,
+        /// Its code.
+        code: String,
+    },
     /// SQLite said no.
     #[error("sqlite: {0}")]
     Sqlite(#[source] rusqlite::Error),

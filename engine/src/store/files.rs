@@ -213,7 +213,7 @@ impl Db {
 async fn has_room(tx: &mut Tx<'_>, owner: AccountId, bytes: u64, quota: FileQuota) -> Result<bool, StoreError> {
     let used = tx
         .fetch_optional(
-            "SELECT COUNT(*), COALESCE(SUM(bytes), 0) FROM files WHERE account_id = ?",
+            "SELECT COUNT(*), CAST(COALESCE(SUM(bytes), 0) AS BIGINT) FROM files WHERE account_id = ?",
             params![owner.get()],
             |row| Ok((row.get::<i64>(0)?, row.get::<i64>(1)?)),
         )
@@ -243,7 +243,7 @@ pub(super) async fn files_by_id(tx: &mut Tx<'_>, ids: &[FileId], owner: AccountI
     for some in ids.chunks(LOOKED_UP_AT_ONCE) {
         let mut params = vec![Param::Int(owner.get())];
         params.extend(some.iter().map(|id| Param::Int(id.get())));
-        params.resize(LOOKED_UP_AT_ONCE + 1, Param::Null);
+        params.resize(LOOKED_UP_AT_ONCE + 1, Param::NoInt);
         found.extend(tx.fetch(SQL, &params, read_file).await?);
     }
     Ok(found)

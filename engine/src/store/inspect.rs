@@ -1,5 +1,6 @@
 //! What the schema looks like, for `parlor db show`.
 
+use super::server::{MYSQL, Mysql, POSTGRES, Postgres, meaning};
 use super::{Backend, Db, StoreError, Tx};
 
 /// A table or view.
@@ -35,14 +36,62 @@ impl Db {
                 sqlite
                     .read(|tx| {
                         Box::pin(async move {
-                            let Tx::Sqlite(connection) = tx;
+                            let Tx::Sqlite(connection) = tx else { return Err(StoreError::Closed) };
                             sqlite_tables(connection)
                         })
                     })
                     .await
             }
+            Backend::Postgres(postgres) => postgres_tables(postgres).await.map_err(|error| meaning(&error, &POSTGRES)),
+            Backend::Mysql(mysql) => mysql_tables(mysql).await.map_err(|error| meaning(&error, &MYSQL)),
         }
     }
+}
+
+/// A column as the servers' catalogues list it: table, name, type, whether NULL may stand in it (1 or 0).
+type Listed = (String, String, String, i64);
+
+async fn postgres_tables(postgres: &Postgres) -> sqlx::Result<Vec<TableInfo>> {
+    let listed: Vec<Listed> = sqlx::query_as(
+        "SELECT table_name::text, column_name::text, data_type::text, CASE is_nullable WHEN 'YES' THEN 1::bigint ELSE 0::bigint END \
+         FROM information_schema.columns WHERE table_schema = current_schema() ORDER BY table_name, ordinal_position",
+    )
+    .fetch_all(&postgres.pool)
+    .await?;
+    let mut tables = gathered(listed);
+    for table in &mut tables {
+        // The name comes from the catalogue itself; quotes in it are doubled all the same.
+        let count = format!("SELECT COUNT(*) FROM \"{}\"", table.name.replace('"', "\"\""));
+        table.rows = sqlx::query_scalar(sqlx::AssertSqlSafe(count)).fetch_one(&postgres.pool).await?;
+    }
+    Ok(tables)
+}
+
+async fn mysql_tables(mysql: &Mysql) -> sqlx::Result<Vec<TableInfo>> {
+    let listed: Vec<Listed> = sqlx::query_as(
+        "SELECT CAST(TABLE_NAME AS CHAR), CAST(COLUMN_NAME AS CHAR), CAST(COLUMN_TYPE AS CHAR), CAST(IS_NULLABLE = 'YES' AS SIGNED) \
+         FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = DATABASE() ORDER BY TABLE_NAME, ORDINAL_POSITION",
+    )
+    .fetch_all(&mysql.pool)
+    .await?;
+    let mut tables = gathered(listed);
+    for table in &mut tables {
+        let count = format!("SELECT COUNT(*) FROM `{}`", table.name.replace('`', "``"));
+        table.rows = sqlx::query_scalar(sqlx::AssertSqlSafe(count)).fetch_one(&mysql.pool).await?;
+    }
+    Ok(tables)
+}
+
+fn gathered(listed: Vec<Listed>) -> Vec<TableInfo> {
+    let mut tables: Vec<TableInfo> = Vec::new();
+    for (table, name, kind, nullable) in listed {
+        let column = ColumnInfo { name, kind, nullable: nullable == 1 };
+        match tables.last_mut() {
+            Some(last) if last.name == table => last.columns.push(column),
+            _ => tables.push(TableInfo { name: table, columns: vec![column], rows: 0 }),
+        }
+    }
+    tables
 }
 
 fn sqlite_tables(connection: &rusqlite::Connection) -> Result<Vec<TableInfo>, StoreError> {

@@ -73,7 +73,7 @@ impl Db {
         purpose: MailPurpose,
         now: Timestamp,
     ) -> Result<Option<AccountId>, StoreError> {
-        self.read(move |tx| Box::pin(async move { owner(tx, &token_hash, purpose, now).await })).await
+        self.read(move |tx| Box::pin(async move { owner(tx, &token_hash, purpose, now, Use::Look).await })).await
     }
 
     /// Uses up a token, once: its account's address is verified. Nobody when it is no longer good.
@@ -83,7 +83,9 @@ impl Db {
     pub async fn verify_email(&self, token_hash: String, now: Timestamp) -> Result<Option<AccountId>, StoreError> {
         self.write(move |tx| {
             Box::pin(async move {
-                let Some(owner) = owner(tx, &token_hash, MailPurpose::Verify, now).await? else { return Ok(None) };
+                let Some(owner) = owner(tx, &token_hash, MailPurpose::Verify, now, Use::UseUp).await? else {
+                    return Ok(None);
+                };
                 note_verified(tx, owner, now).await?;
                 Ok(Some(owner))
             })
@@ -104,7 +106,9 @@ impl Db {
     ) -> Result<Option<AccountId>, StoreError> {
         self.write(move |tx| {
             Box::pin(async move {
-                let Some(owner) = owner(tx, &token_hash, MailPurpose::Reset, now).await? else { return Ok(None) };
+                let Some(owner) = owner(tx, &token_hash, MailPurpose::Reset, now, Use::UseUp).await? else {
+                    return Ok(None);
+                };
                 super::profiles::set_password(tx, owner, &password_hash, now).await?;
                 note_verified(tx, owner, now).await?;
                 Ok(Some(owner))
@@ -114,19 +118,40 @@ impl Db {
     }
 }
 
+/// Whose token that is, while it is good. To use it up nobody else may have it at the same time.
 async fn owner(
     tx: &mut Tx<'_>,
     token_hash: &str,
     purpose: MailPurpose,
     now: Timestamp,
+    to: Use,
 ) -> Result<Option<AccountId>, StoreError> {
-    tx.fetch_optional(
-        "SELECT a.id FROM mail_tokens t JOIN accounts a ON a.id = t.account_id AND a.email_key = t.email_key \
-         WHERE t.token_hash = ? AND t.purpose = ? AND t.expires_at > ? AND a.is_active = 1",
-        params![token_hash, purpose.as_str(), now.micros()],
-        |row| row.decode(0, "an id", |id: i64| AccountId::new(id).ok()),
-    )
+    let sql = match to {
+        Use::Look => owner_of_token!(""),
+        Use::UseUp => owner_of_token!(" /*lock*/"),
+    };
+    tx.fetch_optional(sql, params![token_hash, purpose.as_str(), now.micros()], |row| {
+        row.decode(0, "an id", |id: i64| AccountId::new(id).ok())
+    })
     .await
+}
+
+macro_rules! owner_of_token {
+    ($lock:literal) => {
+        concat!(
+            "SELECT a.id FROM mail_tokens t JOIN accounts a ON a.id = t.account_id AND a.email_key = t.email_key ",
+            "WHERE t.token_hash = ? AND t.purpose = ? AND t.expires_at > ? AND a.is_active = 1",
+            $lock
+        )
+    };
+}
+use owner_of_token;
+
+/// What a token is wanted for.
+#[derive(Clone, Copy)]
+enum Use {
+    Look,
+    UseUp,
 }
 
 async fn note_verified(tx: &mut Tx<'_>, owner: AccountId, now: Timestamp) -> Result<(), StoreError> {

@@ -2,7 +2,10 @@
 
 use sha2::{Digest, Sha256};
 
-use super::{Backend, Db, StoreError, dialect, sqlite::Sqlite};
+use super::dialect::Dialect;
+use super::server::{MYSQL, Mysql, POSTGRES, Postgres, meaning};
+use super::sqlite::Sqlite;
+use super::{Backend, Db, StoreError};
 use crate::domain::Timestamp;
 
 struct Migration {
@@ -22,6 +25,13 @@ const MIGRATIONS: &[Migration] = &[
     Migration { version: 18, name: "tools", sql: include_str!("migrations/0018_tools.sql") },
 ];
 
+impl Migration {
+    fn state(&self, applied: &[(i64, String)]) -> MigrationState {
+        let applied_now = !applied.iter().any(|(version, _)| *version == self.version);
+        MigrationState { version: self.version, name: self.name, applied_now }
+    }
+}
+
 const TABLE: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (\
     version BIGINT NOT NULL PRIMARY KEY, name TEXT NOT NULL, hash TEXT NOT NULL, applied_at BIGINT NOT NULL)";
 
@@ -37,13 +47,16 @@ pub struct MigrationState {
 }
 
 impl Db {
-    /// Brings the schema up to what this program knows. All of it happens or nothing.
+    /// Brings the schema up to what this program knows. All of it happens or nothing; on MySQL, where the making of a table cannot be undone,
+    /// each migration for itself. Of several servers that start at once one does it, and the others wait.
     ///
     /// # Errors
     /// When the database holds a migration that this program does not know or knows otherwise, or when one fails.
     pub async fn migrate(&self, now: Timestamp) -> Result<Vec<MigrationState>, StoreError> {
         match &self.backend {
             Backend::Sqlite(sqlite) => migrate_sqlite(sqlite, now).await,
+            Backend::Postgres(postgres) => migrate_postgres(postgres, now).await,
+            Backend::Mysql(mysql) => migrate_mysql(mysql, now).await,
         }
     }
 }
@@ -52,7 +65,7 @@ async fn migrate_sqlite(sqlite: &Sqlite, now: Timestamp) -> Result<Vec<Migration
     sqlite
         .write(move |tx| {
             Box::pin(async move {
-                let super::Tx::Sqlite(connection) = tx;
+                let super::Tx::Sqlite(connection) = tx else { return Err(StoreError::Closed) };
                 connection.execute_batch(TABLE)?;
                 let applied = connection
                     .prepare("SELECT version, hash FROM schema_migrations ORDER BY version")?
@@ -61,20 +74,107 @@ async fn migrate_sqlite(sqlite: &Sqlite, now: Timestamp) -> Result<Vec<Migration
                 check(&applied)?;
                 let mut states = Vec::new();
                 for migration in MIGRATIONS {
-                    let applied_now = !applied.iter().any(|(version, _)| *version == migration.version);
-                    if applied_now {
-                        connection.execute_batch(&dialect::sqlite_ddl(migration.sql))?;
+                    let state = migration.state(&applied);
+                    if state.applied_now {
+                        connection.execute_batch(&Dialect::Sqlite.ddl(migration.sql))?;
                         connection.execute(
                             "INSERT INTO schema_migrations (version, name, hash, applied_at) VALUES (?, ?, ?, ?)",
                             (migration.version, migration.name, hash(migration.sql), now.micros()),
                         )?;
                     }
-                    states.push(MigrationState { version: migration.version, name: migration.name, applied_now });
+                    states.push(state);
                 }
                 Ok(states)
             })
         })
         .await
+}
+
+const RECORDED: &str = "SELECT version, hash FROM schema_migrations ORDER BY version";
+/// What the lock of the migrations is called, in letters and as a number.
+const LOCK: &str = "parlor_migrations";
+const LOCK_NUMBER: i64 = 7_019_267_318_400_211;
+/// How long one that came second waits, in seconds.
+const LOCK_SECONDS: i64 = 600;
+/// Stands for the hash of a migration that was begun and has not ended.
+const BEGUN: &str = "begun";
+
+async fn migrate_postgres(postgres: &Postgres, now: Timestamp) -> Result<Vec<MigrationState>, StoreError> {
+    let work = async {
+        let mut tx = postgres.pool.begin().await?;
+        sqlx::query("SET LOCAL statement_timeout = 0").execute(&mut *tx).await?;
+        sqlx::query("SET LOCAL lock_timeout = 0").execute(&mut *tx).await?;
+        sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(LOCK_NUMBER).execute(&mut *tx).await?;
+        sqlx::raw_sql(TABLE).execute(&mut *tx).await?;
+        let applied: Vec<(i64, String)> = sqlx::query_as(RECORDED).fetch_all(&mut *tx).await?;
+        if let Err(refused) = check(&applied) {
+            return Ok(Err(refused));
+        }
+        let mut states = Vec::new();
+        for migration in MIGRATIONS {
+            let state = migration.state(&applied);
+            if state.applied_now {
+                sqlx::raw_sql(sqlx::AssertSqlSafe(Dialect::Postgres.ddl(migration.sql))).execute(&mut *tx).await?;
+                sqlx::query("INSERT INTO schema_migrations (version, name, hash, applied_at) VALUES ($1, $2, $3, $4)")
+                    .bind(migration.version)
+                    .bind(migration.name)
+                    .bind(hash(migration.sql))
+                    .bind(now.micros())
+                    .execute(&mut *tx)
+                    .await?;
+            }
+            states.push(state);
+        }
+        tx.commit().await?;
+        Ok(Ok(states))
+    };
+    work.await.unwrap_or_else(|error: sqlx::Error| Err(meaning(&error, &POSTGRES)))
+}
+
+async fn migrate_mysql(mysql: &Mysql, now: Timestamp) -> Result<Vec<MigrationState>, StoreError> {
+    let work = async {
+        // The lock is the connection's: it goes with it, whatever happens.
+        let mut connection = mysql.pool.acquire().await?.detach();
+        let locked: Option<i64> = sqlx::query_scalar("SELECT CAST(GET_LOCK(?, ?) AS SIGNED)")
+            .bind(LOCK)
+            .bind(LOCK_SECONDS)
+            .fetch_one(&mut connection)
+            .await?;
+        if locked != Some(1) {
+            return Ok(Err(StoreError::Overloaded));
+        }
+        let version: String = sqlx::query_scalar("SELECT VERSION()").fetch_one(&mut connection).await?;
+        let is_mariadb = version.contains("MariaDB");
+        sqlx::raw_sql(TABLE).execute(&mut connection).await?;
+        let applied: Vec<(i64, String)> = sqlx::query_as(RECORDED).fetch_all(&mut connection).await?;
+        if let Err(refused) = check(&applied) {
+            return Ok(Err(refused));
+        }
+        let mut states = Vec::new();
+        for migration in MIGRATIONS {
+            let state = migration.state(&applied);
+            if state.applied_now {
+                sqlx::query("INSERT INTO schema_migrations (version, name, hash, applied_at) VALUES (?, ?, ?, ?)")
+                    .bind(migration.version)
+                    .bind(migration.name)
+                    .bind(BEGUN)
+                    .bind(now.micros())
+                    .execute(&mut connection)
+                    .await?;
+                let sql = Dialect::mysql_ddl(migration.sql, is_mariadb);
+                sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut connection).await?;
+                sqlx::query("UPDATE schema_migrations SET hash = ? WHERE version = ?")
+                    .bind(hash(migration.sql))
+                    .bind(migration.version)
+                    .execute(&mut connection)
+                    .await?;
+            }
+            states.push(state);
+        }
+        sqlx::Connection::close(connection).await?;
+        Ok(Ok(states))
+    };
+    work.await.unwrap_or_else(|error: sqlx::Error| Err(meaning(&error, &MYSQL)))
 }
 
 fn hash(sql: &str) -> String {
@@ -85,6 +185,12 @@ fn check(applied: &[(i64, String)]) -> Result<(), StoreError> {
     for (version, recorded) in applied {
         let problem = match MIGRATIONS.iter().find(|migration| migration.version == *version) {
             None => "is newer than this program: upgrade Parlor".to_owned(),
+            Some(known) if recorded == BEGUN => {
+                format!(
+                    "({}) was begun and broke off: restore the database from a backup, or drop what it made",
+                    known.name
+                )
+            }
             Some(known) if hash(known.sql) != *recorded => {
                 format!(
                     "({}) is not the one this program knows: the schema was changed by hand or by a fork",

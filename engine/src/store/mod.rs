@@ -21,6 +21,7 @@ mod personal_data;
 mod profiles;
 mod quotas;
 mod refresh_tokens;
+mod server;
 mod sessions;
 mod shares;
 mod sqlite;
@@ -58,6 +59,7 @@ pub use turns::{Begun, Branch, FinishTurn, NewTurn, Opened, OrphanTurn, SIBLINGS
 pub use tx::{Column, Param, Row, Tx};
 pub use usage::{LedgerEntry, ReportRow, UsageColumn, UsageRow, UsageSums};
 
+use server::{Mysql, Postgres};
 use sqlite::Sqlite;
 
 /// The database. Cheap to clone.
@@ -69,6 +71,8 @@ pub struct Db {
 #[derive(Debug, Clone)]
 enum Backend {
     Sqlite(Sqlite),
+    Postgres(Postgres),
+    Mysql(Mysql),
 }
 
 /// Who opens the database, and so what else may be at it.
@@ -81,31 +85,51 @@ pub enum OpenAs {
 }
 
 impl Db {
-    /// Opens the database that the settings name, making the file when there is none. Changes no schema: see [`Db::migrate`].
+    /// Opens the database that the settings name, making the file when there is none; a database server is first asked when there is
+    /// something to ask. Changes no schema: see [`Db::migrate`].
     ///
     /// # Errors
-    /// When it cannot be opened, is in use by another server, or is of a kind not supported yet.
+    /// When it cannot be opened, or is in use by another server.
     pub fn open(settings: &DatabaseSettings, who: OpenAs) -> Result<Self, StoreError> {
         match &settings.url {
             DatabaseUrl::Sqlite(path) => {
                 Ok(Self { backend: Backend::Sqlite(Sqlite::open(path, settings.busy_timeout, who)?) })
             }
-            DatabaseUrl::Postgres(_) => Err(StoreError::Unsupported("PostgreSQL")),
-            DatabaseUrl::Mysql { .. } => Err(StoreError::Unsupported("MySQL")),
+            DatabaseUrl::Postgres(url) => Ok(Self { backend: Backend::Postgres(Postgres::open(url, settings)?) }),
+            DatabaseUrl::Mysql { url, ssl_ca } => {
+                Ok(Self { backend: Backend::Mysql(Mysql::open(url, ssl_ca.as_deref(), settings)?) })
+            }
         }
     }
 
-    /// Runs `job` in one transaction that may write. Returns after the commit: what this returns is on the disk.
+    /// Keeps other servers off the database, as long as this one is open: each ends at its start what it takes for the turns of a server that
+    /// is gone. On SQLite opening it has done so.
+    ///
+    /// # Errors
+    /// [`StoreError::InUse`] when another server has it.
+    pub async fn claim(&self) -> Result<(), StoreError> {
+        let claimed = match &self.backend {
+            Backend::Sqlite(_) => true,
+            Backend::Postgres(postgres) => postgres.claim().await?,
+            Backend::Mysql(mysql) => mysql.claim().await?,
+        };
+        if claimed { Ok(()) } else { Err(StoreError::InUse("that the settings name".to_owned())) }
+    }
+
+    /// Runs `job` in one transaction that may write. Returns after the commit: what this returns is on the disk. On a database server it is
+    /// run again, from a copy, when another transaction was at the same rows.
     ///
     /// # Errors
     /// What the job returns (its changes are undone then), or what keeps the transaction from being committed.
     pub async fn write<T, F>(&self, job: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        F: for<'t> FnOnce(&'t mut Tx<'_>) -> BoxFuture<'t, Result<T, StoreError>> + Send + 'static,
+        F: for<'t> FnOnce(&'t mut Tx<'_>) -> BoxFuture<'t, Result<T, StoreError>> + Clone + Send + 'static,
     {
         match &self.backend {
             Backend::Sqlite(sqlite) => sqlite.write(job).await,
+            Backend::Postgres(postgres) => postgres.write(job).await,
+            Backend::Mysql(mysql) => mysql.write(job).await,
         }
     }
 
@@ -120,6 +144,8 @@ impl Db {
     {
         match &self.backend {
             Backend::Sqlite(sqlite) => sqlite.read(job).await,
+            Backend::Postgres(postgres) => postgres.read(job).await,
+            Backend::Mysql(mysql) => mysql.read(job).await,
         }
     }
 
@@ -128,15 +154,17 @@ impl Db {
     /// # Errors
     /// When none comes.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        let Backend::Sqlite(sqlite) = &self.backend;
-        let sqlite = sqlite.clone();
+        let file = match &self.backend {
+            Backend::Sqlite(sqlite) => Some(sqlite.clone()),
+            Backend::Postgres(_) | Backend::Mysql(_) => None,
+        };
         // Looks at the file on the reader's thread, as all of the database's I/O.
         self.read(move |tx| {
             Box::pin(async move {
-                if !sqlite.is_in_place() {
+                if file.is_some_and(|file| !file.is_in_place()) {
                     return Err(StoreError::Open("its file was deleted or replaced".to_owned()));
                 }
-                tx.fetch_optional("SELECT 1", &[], |row| row.get::<i64>(0)).await?;
+                tx.fetch_optional("SELECT CAST(1 AS BIGINT)", &[], |row| row.get::<i64>(0)).await?;
                 Ok(())
             })
         })
@@ -148,6 +176,8 @@ impl Db {
     pub fn queue_depths(&self) -> (usize, usize) {
         match &self.backend {
             Backend::Sqlite(sqlite) => sqlite.queue_depths(),
+            // What waits there waits for a connection, and the pool does not tell how much.
+            Backend::Postgres(_) | Backend::Mysql(_) => (0, 0),
         }
     }
 
@@ -155,6 +185,8 @@ impl Db {
     pub async fn close(&self) {
         match &self.backend {
             Backend::Sqlite(sqlite) => sqlite.close().await,
+            Backend::Postgres(postgres) => postgres.close().await,
+            Backend::Mysql(mysql) => mysql.close().await,
         }
     }
 }

@@ -157,14 +157,14 @@ impl Db {
                 let tokens = tx
                     .execute(
                         "DELETE FROM refresh_tokens WHERE id IN \
-                         (SELECT id FROM refresh_tokens WHERE expires_at <= ? ORDER BY expires_at LIMIT ?)",
+                         (SELECT id FROM (SELECT id FROM refresh_tokens WHERE expires_at <= ? ORDER BY expires_at LIMIT ?) AS old)",
                         params![now.micros(), limit],
                     )
                     .await?;
                 let keys = tx
                     .execute(
                         "DELETE FROM idempotency_keys WHERE turn_id IN \
-                         (SELECT turn_id FROM idempotency_keys WHERE expires_at <= ? ORDER BY expires_at LIMIT ?)",
+                         (SELECT turn_id FROM (SELECT turn_id FROM idempotency_keys WHERE expires_at <= ? ORDER BY expires_at LIMIT ?) AS old)",
                         params![now.micros(), limit],
                     )
                     .await?;

@@ -1,12 +1,22 @@
 //! One transaction on whichever database: what store functions are written against.
 
+use sqlx::mysql::MySqlRow;
+use sqlx::postgres::PgRow;
+use sqlx::{MySqlConnection, PgConnection, Row as _};
+
 use super::StoreError;
+use super::dialect::Statements;
+use super::server::{MYSQL, POSTGRES, meaning};
 
 /// A value given to a query.
 #[derive(Debug, Clone, Copy)]
 pub enum Param<'a> {
-    /// NULL.
-    Null,
+    /// NULL in a column of integers.
+    NoInt,
+    /// NULL in a column of texts.
+    NoText,
+    /// NULL in a column of bytes.
+    NoBytes,
     /// An integer, a truth value (0 or 1), or a time in microseconds.
     Int(i64),
     /// Text.
@@ -39,9 +49,31 @@ impl<'a> From<&'a [u8]> for Param<'a> {
     }
 }
 
-impl<'a, T: Into<Param<'a>>> From<Option<T>> for Param<'a> {
+/// What may be NULL: servers want to know what kind of NULL it is.
+pub trait Nullable<'a>: Into<Param<'a>> {
+    /// Its NULL.
+    const NULL: Param<'a>;
+}
+
+impl<'a> Nullable<'a> for i64 {
+    const NULL: Param<'a> = Param::NoInt;
+}
+
+impl<'a> Nullable<'a> for &'a str {
+    const NULL: Param<'a> = Param::NoText;
+}
+
+impl<'a> Nullable<'a> for &'a String {
+    const NULL: Param<'a> = Param::NoText;
+}
+
+impl<'a> Nullable<'a> for &'a [u8] {
+    const NULL: Param<'a> = Param::NoBytes;
+}
+
+impl<'a, T: Nullable<'a>> From<Option<T>> for Param<'a> {
     fn from(value: Option<T>) -> Self {
-        value.map_or(Self::Null, Into::into)
+        value.map_or(T::NULL, Into::into)
     }
 }
 
@@ -49,7 +81,7 @@ impl rusqlite::ToSql for Param<'_> {
     fn to_sql(&self) -> rusqlite::Result<rusqlite::types::ToSqlOutput<'_>> {
         use rusqlite::types::{ToSqlOutput, Value, ValueRef};
         Ok(match self {
-            Self::Null => ToSqlOutput::Owned(Value::Null),
+            Self::NoInt | Self::NoText | Self::NoBytes => ToSqlOutput::Owned(Value::Null),
             Self::Int(value) => ToSqlOutput::Owned(Value::Integer(*value)),
             Self::Text(value) => ToSqlOutput::Borrowed(ValueRef::Text(value.as_bytes())),
             Self::Bytes(value) => ToSqlOutput::Borrowed(ValueRef::Blob(value)),
@@ -68,6 +100,10 @@ pub(super) use params;
 pub enum Row<'r> {
     /// A row of SQLite's.
     Sqlite(&'r rusqlite::Row<'r>),
+    /// A row of PostgreSQL's.
+    Postgres(&'r PgRow),
+    /// A row of MySQL's.
+    Mysql(&'r MySqlRow),
 }
 
 /// What a column can be read as.
@@ -85,6 +121,8 @@ macro_rules! column {
             fn read(row: &Row<'_>, index: usize) -> Result<Self, StoreError> {
                 match row {
                     Row::Sqlite(row) => Ok(row.get(index)?),
+                    Row::Postgres(row) => row.try_get(index).map_err(|error| meaning(&error, &POSTGRES)),
+                    Row::Mysql(row) => row.try_get(index).map_err(|error| meaning(&error, &MYSQL)),
                 }
             }
         }
@@ -123,9 +161,34 @@ impl Row<'_> {
 pub enum Tx<'c> {
     /// On SQLite: the connection that the job's thread owns.
     Sqlite(&'c mut rusqlite::Connection),
+    /// On PostgreSQL: a connection of the pool.
+    Postgres(&'c mut PgConnection, Said<'c>),
+    /// On MySQL and MariaDB: a connection of the pool.
+    Mysql(&'c mut MySqlConnection, Said<'c>),
 }
 
-#[allow(clippy::unused_async, reason = "async for the databases reached over a socket")]
+/// How the database says statements.
+#[derive(Debug, Clone, Copy)]
+pub struct Said<'c>(pub(super) &'c Statements);
+
+/// A statement with its parameters, as sqlx takes them.
+macro_rules! bound {
+    ($sql:expr, $params:expr) => {{
+        let mut query = sqlx::query(sqlx::AssertSqlSafe($sql));
+        for param in $params {
+            query = match param {
+                Param::NoInt => query.bind(None::<i64>),
+                Param::NoText => query.bind(None::<&str>),
+                Param::NoBytes => query.bind(None::<&[u8]>),
+                Param::Int(value) => query.bind(*value),
+                Param::Text(value) => query.bind(*value),
+                Param::Bytes(value) => query.bind(*value),
+            };
+        }
+        query
+    }};
+}
+
 impl Tx<'_> {
     /// Runs a statement. Returns how many rows it changed.
     ///
@@ -136,6 +199,14 @@ impl Tx<'_> {
             Self::Sqlite(connection) => {
                 let changed = connection.prepare_cached(sql)?.execute(rusqlite::params_from_iter(params))?;
                 Ok(changed as u64)
+            }
+            Self::Postgres(connection, said) => {
+                let done = bound!(said.0.get(sql), params).execute(&mut **connection).await;
+                done.map(|done| done.rows_affected()).map_err(|error| meaning(&error, &POSTGRES))
+            }
+            Self::Mysql(connection, said) => {
+                let done = bound!(said.0.get(sql), params).execute(&mut **connection).await;
+                done.map(|done| done.rows_affected()).map_err(|error| meaning(&error, &MYSQL))
             }
         }
     }
@@ -148,6 +219,15 @@ impl Tx<'_> {
         match self {
             Self::Sqlite(connection) => {
                 Ok(connection.prepare_cached(sql)?.insert(rusqlite::params_from_iter(params))?)
+            }
+            Self::Postgres(connection, said) => {
+                let row = bound!(said.0.insertion(sql), params).fetch_one(&mut **connection).await;
+                row.and_then(|row| row.try_get(0)).map_err(|error| meaning(&error, &POSTGRES))
+            }
+            Self::Mysql(connection, said) => {
+                let done = bound!(said.0.get(sql), params).execute(&mut **connection).await;
+                let id = done.map(|done| done.last_insert_id()).map_err(|error| meaning(&error, &MYSQL))?;
+                i64::try_from(id).map_err(|_| StoreError::Corrupt { column: 0, expected: "an id" })
             }
         }
     }
@@ -172,6 +252,16 @@ impl Tx<'_> {
                 }
                 Ok(values)
             }
+            Self::Postgres(connection, said) => {
+                let rows = bound!(said.0.get(sql), params).fetch_all(&mut **connection).await;
+                let rows = rows.map_err(|error| meaning(&error, &POSTGRES))?;
+                rows.iter().map(|row| read(&Row::Postgres(row))).collect()
+            }
+            Self::Mysql(connection, said) => {
+                let rows = bound!(said.0.get(sql), params).fetch_all(&mut **connection).await;
+                let rows = rows.map_err(|error| meaning(&error, &MYSQL))?;
+                rows.iter().map(|row| read(&Row::Mysql(row))).collect()
+            }
         }
     }
 
@@ -190,6 +280,14 @@ impl Tx<'_> {
                 let mut statement = connection.prepare_cached(sql)?;
                 let mut rows = statement.query(rusqlite::params_from_iter(params))?;
                 rows.next()?.map(|row| read(&Row::Sqlite(row))).transpose()
+            }
+            Self::Postgres(connection, said) => {
+                let row = bound!(said.0.get(sql), params).fetch_optional(&mut **connection).await;
+                row.map_err(|error| meaning(&error, &POSTGRES))?.map(|row| read(&Row::Postgres(&row))).transpose()
+            }
+            Self::Mysql(connection, said) => {
+                let row = bound!(said.0.get(sql), params).fetch_optional(&mut **connection).await;
+                row.map_err(|error| meaning(&error, &MYSQL))?.map(|row| read(&Row::Mysql(&row))).transpose()
             }
         }
     }

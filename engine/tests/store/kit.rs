@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use parlor_engine::config::Settings;
+use parlor_engine::config::{DatabaseUrl, Settings};
 use parlor_engine::domain::{
     Account, AccountId, AccountRole, Attachments, ConversationId, Email, FinishReason, GuestKey, GuestRealm,
     IdempotencyKey, LedgerKind, Timestamp, TokenUsage, TurnState,
@@ -11,6 +11,7 @@ use parlor_engine::domain::{
 use parlor_engine::store::{
     Begun, Branch, Column, Db, FinishTurn, LedgerEntry, NewAccount, NewTurn, OpenAs, Opened, StoreError,
 };
+use sqlx::Connection as _;
 use tempfile::TempDir;
 
 /// Runs each of the named tests once on every database.
@@ -24,9 +25,54 @@ macro_rules! on_every_database {
                 }
             )+
         }
+        mod postgres {
+            $(
+                #[tokio::test]
+                #[ignore = "needs PARLOR_TEST_POSTGRES_URL"]
+                async fn $name() {
+                    crate::kit::on_server("PARLOR_TEST_POSTGRES_URL", super::$name).await;
+                }
+            )+
+        }
+        mod mysql {
+            $(
+                #[tokio::test]
+                #[ignore = "needs PARLOR_TEST_MYSQL_URL"]
+                async fn $name() {
+                    crate::kit::on_server("PARLOR_TEST_MYSQL_URL", super::$name).await;
+                }
+            )+
+        }
     };
 }
 pub(crate) use on_every_database;
+
+/// Runs a test on a database of its own, made on the server that the environment variable names and dropped after it.
+pub async fn on_server<F: Future<Output = ()>>(variable: &str, test: impl FnOnce(Fixture) -> F) {
+    let server = std::env::var(variable).unwrap_or_else(|_| panic!("{variable} is not set: see scripts/services"));
+    drop(rustls::crypto::ring::default_provider().install_default());
+    let name = format!("parlor_test_{}_{:08x}", std::process::id(), rand::random::<u32>());
+    let admin = |statement: String| {
+        let server = server.clone();
+        async move {
+            let statement = sqlx::AssertSqlSafe(statement);
+            if server.starts_with("mysql") {
+                let mut connection = sqlx::MySqlConnection::connect(&server).await.unwrap();
+                sqlx::raw_sql(statement).execute(&mut connection).await.unwrap();
+            } else {
+                let mut connection = sqlx::PgConnection::connect(&server).await.unwrap();
+                sqlx::raw_sql(statement).execute(&mut connection).await.unwrap();
+            }
+        }
+    };
+    admin(format!("CREATE DATABASE {name}")).await;
+    let (host, _) = server.rsplit_once('/').unwrap();
+    let fixture = Fixture::open(&format!("{host}/{name}")).await;
+    let db = fixture.db.clone();
+    test(fixture).await;
+    db.close().await;
+    admin(format!("DROP DATABASE {name}")).await;
+}
 
 /// An empty database with its schema, thrown away in the end.
 pub struct Fixture {
@@ -39,7 +85,18 @@ impl Fixture {
     /// SQLite, in a folder of its own.
     pub async fn sqlite() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let settings = Settings::for_tests(folder.path());
+        Self::with(Settings::for_tests(folder.path()), folder).await
+    }
+
+    /// A database of a server's.
+    async fn open(url: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut settings = Settings::for_tests(folder.path());
+        settings.database.url = DatabaseUrl::parse(url, None).unwrap();
+        Self::with(settings, folder).await
+    }
+
+    async fn with(settings: Settings, folder: TempDir) -> Self {
         let db = Db::open(&settings.database, OpenAs::Server).unwrap();
         db.migrate(at(0)).await.unwrap();
         Self { db, conversations: AtomicI64::new(1_000_000_000_000_000), _folder: folder }
@@ -101,6 +158,12 @@ impl Fixture {
     pub async fn value<T: Column + Send + 'static>(&self, sql: &'static str) -> T {
         let read = self.db.read(move |tx| Box::pin(async move { tx.fetch_optional(sql, &[], |row| row.get(0)).await }));
         read.await.unwrap().unwrap()
+    }
+
+    /// The first column of all rows.
+    pub async fn values(&self, sql: &'static str) -> Vec<String> {
+        let read = self.db.read(move |tx| Box::pin(async move { tx.fetch(sql, &[], |row| row.get(0)).await }));
+        read.await.unwrap()
     }
 
     pub async fn execute(&self, sql: &'static str) -> Result<u64, StoreError> {

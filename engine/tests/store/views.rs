@@ -25,7 +25,7 @@ async fn a_conversation_is_shown_in_the_documents_columns(fixture: Fixture) {
     assert_eq!(shown, "Hello|1000000000000001|-42|2|1970-01-01 00:00:10|1970-01-01 00:00:12");
     let of_account = "SELECT user_id FROM conversation_store WHERE ID = 1000000000000000";
     assert_eq!(fixture.value::<i64>(of_account).await, account.get());
-    assert_eq!(fixture.value::<i64>("SELECT MAX(LENGTH(chat_name)) FROM conversation_store").await, 59);
+    assert_eq!(fixture.value::<i64>("SELECT CAST(MAX(LENGTH(chat_name)) AS BIGINT) FROM conversation_store").await, 59);
     assert_eq!(
         fixture.value::<String>("SELECT conv_id FROM conversation_store WHERE user_id = -42").await,
         "1000000000000001"
@@ -39,18 +39,20 @@ async fn a_message_is_shown_in_the_documents_columns(fixture: Fixture) {
     // An answer that says nothing yet is no message.
     assert_eq!(fixture.value::<i64>("SELECT COUNT(*) FROM message_store").await, 1);
     fixture.db.finish_turn(end(turn, owner, "Hi there")).await.unwrap();
-    let rows = "SELECT GROUP_CONCAT(role || '|' || message_no || '|' || message_id || '|' || message || '|' || elapsed_time || '|' || \
-                Status || '|' || created_at || '|' || updated_at, ';') FROM message_store";
+    let rows = "SELECT role || '|' || message_no || '|' || message_id || '|' || message || '|' || elapsed_time || '|' || \
+                Status || '|' || created_at || '|' || updated_at FROM message_store ORDER BY ID";
     assert_eq!(
-        fixture.value::<String>(rows).await,
-        "user|1|test-msg-001|Hello|0|Success|1970-01-01 00:00:10|1970-01-01 00:00:10;\
-         assistant|2|2|Hi there|1500|Success|1970-01-01 00:00:10|1970-01-01 00:00:12"
+        fixture.values(rows).await,
+        [
+            "user|1|test-msg-001|Hello|0|Success|1970-01-01 00:00:10|1970-01-01 00:00:10",
+            "assistant|2|2|Hi there|1500|Success|1970-01-01 00:00:10|1970-01-01 00:00:12"
+        ]
     );
     // A name that does not fit is not cut short: the message's own number stands for it.
     fixture.db.begin_turn(named("exactly-twenty-chars")).await.unwrap();
     fixture.db.begin_turn(named("twenty-one-characters")).await.unwrap();
-    let shown = "SELECT GROUP_CONCAT(message_id || '|' || message_no, ';') FROM message_store WHERE ID > 2";
-    assert_eq!(fixture.value::<String>(shown).await, "exactly-twenty-chars|1;5|1");
+    let shown = "SELECT message_id || '|' || message_no FROM message_store WHERE ID > 2 ORDER BY ID";
+    assert_eq!(fixture.values(shown).await, ["exactly-twenty-chars|1", "5|1"]);
 }
 
 async fn an_answer_that_failed_shows_an_error(fixture: Fixture) {

@@ -20,7 +20,7 @@ pub(super) async fn begin_turn(tx: &mut Tx<'_>, new: &NewTurn) -> Result<Begun, 
         Some(id) => {
             let head = tx
                 .fetch_optional(
-                    "SELECT head_message_id FROM conversations WHERE id = ? AND account_id = ?",
+                    "SELECT head_message_id FROM conversations WHERE id = ? AND account_id = ? /*lock*/",
                     params![id.get(), new.account_id.get()],
                     |row| row.get::<Option<i64>>(0),
                 )

@@ -1,0 +1,142 @@
+//! The database servers, PostgreSQL and MySQL or MariaDB: pools of connections, and transactions that are tried again where two got into
+//! each other's way.
+
+mod mysql;
+mod postgres;
+
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use sqlx::mysql::MySqlDatabaseError;
+use sqlx::pool::PoolOptions;
+
+use super::StoreError;
+use crate::config::DatabaseSettings;
+
+pub(super) use mysql::Mysql;
+pub(super) use postgres::Postgres;
+
+/// How often a transaction is tried whose changes clash with another's.
+const TRIES: u32 = 8;
+/// How long a caller waits for a connection, and then for its transaction.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How long the first connection may take.
+const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
+/// The wait before the second try, doubled before each further one; half of it is left to chance.
+const FIRST_WAIT: Duration = Duration::from_millis(4);
+
+fn pool<D: sqlx::Database>(settings: &DatabaseSettings) -> PoolOptions<D> {
+    PoolOptions::new()
+        .max_connections(settings.pool_size.saturating_add(settings.max_overflow))
+        .acquire_timeout(PATIENCE)
+        // What is above `pool_size` goes again when it has nothing to do.
+        .min_connections(0)
+        .idle_timeout(Duration::from_secs(600))
+        .max_lifetime(Duration::from_secs(1800))
+}
+
+/// Decides whether a transaction is run again.
+#[derive(Default)]
+struct Again {
+    clashes: u32,
+    was_taken: bool,
+}
+
+impl Again {
+    /// Whether it shall be, after the wait that this may need.
+    async fn after<T>(&mut self, outcome: &Result<T, StoreError>) -> bool {
+        match outcome {
+            Err(StoreError::Clash) if self.clashes + 1 < TRIES => {
+                let full = FIRST_WAIT.saturating_mul(1 << self.clashes.min(6));
+                tokio::time::sleep(full.mul_f64(0.5 + rand::random::<f64>() / 2.0)).await;
+                self.clashes += 1;
+                true
+            }
+            // Somebody stored the same at the same moment: a second look finds it, where the job looks before it stores.
+            Err(StoreError::Duplicate) if !self.was_taken => {
+                self.was_taken = true;
+                true
+            }
+            _ => false,
+        }
+    }
+}
+
+/// Runs a job within its time, and takes its panic as a failure: whatever it did is undone with its transaction.
+async fn run<T>(job: BoxFuture<'_, Result<T, StoreError>>) -> Result<T, StoreError> {
+    match tokio::time::timeout(PATIENCE, AssertUnwindSafe(job).catch_unwind()).await {
+        Ok(Ok(outcome)) => outcome,
+        Ok(Err(_)) => {
+            tracing::error!("a database job panicked");
+            Err(StoreError::Panicked)
+        }
+        Err(_) => Err(StoreError::Overloaded),
+    }
+}
+
+/// What a driver's error means. The texts of a server's errors may hold values of rows: only their code is kept.
+pub(super) fn meaning(error: &sqlx::Error, codes: &Codes) -> StoreError {
+    match error {
+        sqlx::Error::Database(refused) if refused.is_unique_violation() => StoreError::Duplicate,
+        sqlx::Error::Database(refused) => {
+            let code = (codes.of)(refused.as_ref());
+            if codes.clash.contains(&code.as_str()) {
+                StoreError::Clash
+            } else if codes.busy.contains(&code.as_str()) {
+                StoreError::Overloaded
+            } else if codes.absent.contains(&code.as_str()) {
+                StoreError::Unreachable("it is stopping or starting")
+            } else {
+                StoreError::Server { database: codes.database, code }
+            }
+        }
+        sqlx::Error::PoolTimedOut => StoreError::Overloaded,
+        sqlx::Error::PoolClosed => StoreError::Closed,
+        sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) | sqlx::Error::ColumnIndexOutOfBounds { .. } => {
+            StoreError::Corrupt { column: 0, expected: "the schema's type" }
+        }
+        sqlx::Error::Tls(_) => StoreError::Unreachable("no TLS connection came about"),
+        _ => StoreError::Unreachable("there is no connection"),
+    }
+}
+
+/// What a server calls what.
+pub(super) struct Codes {
+    database: &'static str,
+    /// The code of a refusal.
+    of: fn(&dyn sqlx::error::DatabaseError) -> String,
+    /// Undone because of another transaction: worth another try.
+    clash: &'static [&'static str],
+    /// Refused because there is too much to do.
+    busy: &'static [&'static str],
+    /// Refused because it comes or goes.
+    absent: &'static [&'static str],
+}
+
+/// SQLSTATE: <https://www.postgresql.org/docs/current/errcodes-appendix.html>
+pub(super) const POSTGRES: Codes = Codes {
+    database: "PostgreSQL",
+    of: |refused| refused.code().unwrap_or_default().into_owned(),
+    // serialization_failure, deadlock_detected
+    clash: &["40001", "40P01"],
+    // too_many_connections, lock_not_available, query_canceled (by its timeout)
+    busy: &["53300", "55P03", "57014"],
+    // admin_shutdown, crash_shutdown, cannot_connect_now
+    absent: &["57P01", "57P02", "57P03"],
+};
+
+/// Error numbers, which are finer than its SQLSTATE: <https://dev.mysql.com/doc/mysql-errors/8.0/en/server-error-reference.html>
+pub(super) const MYSQL: Codes = Codes {
+    database: "MySQL",
+    of: |refused| {
+        refused.try_downcast_ref::<MySqlDatabaseError>().map(|refused| refused.number().to_string()).unwrap_or_default()
+    },
+    // ER_LOCK_DEADLOCK
+    clash: &["1213"],
+    // ER_CON_COUNT_ERROR, ER_TOO_MANY_USER_CONNECTIONS, ER_LOCK_WAIT_TIMEOUT
+    busy: &["1040", "1203", "1205"],
+    // ER_SERVER_SHUTDOWN, ER_QUERY_INTERRUPTED
+    absent: &["1053", "1317"],
+};
