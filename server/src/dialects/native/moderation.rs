@@ -17,11 +17,13 @@ const PAGE: u32 = 20;
 #[into_params(parameter_in = Query)]
 pub struct ListEventsQuery {
     /// How many, 1 to 100; 20 when absent.
+    #[param(minimum = 1, maximum = 100)]
     limit: Option<u32>,
     /// Only what was blocked before the event of this id: the last one of the page before.
+    #[param(maximum = 9007199254740991i64)]
     before: Option<i64>,
     /// `open`, `confirmed` or `dismissed`; all when absent.
-    #[param(example = "open")]
+    #[param(example = "open", pattern = "^(open|confirmed|dismissed)$")]
     state: Option<String>,
 }
 
@@ -116,7 +118,7 @@ pub async fn list_events(
 #[schema(as = native::ReviewModerationRequest)]
 pub struct ReviewModerationRequest {
     /// `confirmed`: it was blocked rightly; `dismissed`: it should have passed.
-    #[schema(example = "dismissed")]
+    #[schema(example = "dismissed", pattern = "^(confirmed|dismissed)$")]
     verdict: String,
 }
 
