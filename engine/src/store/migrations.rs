@@ -21,8 +21,8 @@ const MIGRATIONS: &[Migration] = &[
     Migration { version: 4, name: "conversations", sql: include_str!("migrations/0004_conversations.sql") },
     Migration { version: 5, name: "files", sql: include_str!("migrations/0005_files.sql") },
     Migration { version: 6, name: "metering", sql: include_str!("migrations/0006_metering.sql") },
-    Migration { version: 8, name: "moderation", sql: include_str!("migrations/0008_moderation.sql") },
-    Migration { version: 18, name: "tools", sql: include_str!("migrations/0018_tools.sql") },
+    Migration { version: 7, name: "moderation", sql: include_str!("migrations/0007_moderation.sql") },
+    Migration { version: 8, name: "tools", sql: include_str!("migrations/0008_tools.sql") },
 ];
 
 impl Migration {

@@ -86,7 +86,8 @@ async fn two_hundred_at_once_never_exceed_a_quota_and_leak_nothing(fixture: Fixt
         let_in += i64::from(call.await.unwrap());
     }
     assert!((25..200).contains(&let_in), "{let_in}");
-    let billed = fixture.value::<i64>("SELECT SUM(prompt_tokens + completion_tokens) FROM usage_ledger").await;
+    let billed =
+        fixture.value::<i64>("SELECT CAST(SUM(prompt_tokens + completion_tokens) AS BIGINT) FROM usage_ledger").await;
     let count = count(&fixture.db, id, quota, at(20)).await;
     assert_eq!((count.used.tokens, count.reserved), (billed, Amounts::default()));
     assert!((1..=1_000).contains(&billed), "{billed}");

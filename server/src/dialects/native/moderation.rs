@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use parlor_engine::app::{AppError, ModerationEvent, ModerationFilter, Noun};
-use parlor_engine::domain::{AccountRole, Invalid, ModerationState, Timestamp};
+use parlor_engine::domain::{AccountRole, ID_LIMIT, Invalid, ModerationState, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -25,6 +25,11 @@ pub struct ListEventsQuery {
     /// `open`, `confirmed` or `dismissed`; all when absent.
     #[param(example = "open", pattern = "^(open|confirmed|dismissed)$")]
     state: Option<String>,
+}
+
+/// The place after the event of this id; anything below the first id is before all of them.
+fn event_before(id: i64) -> Result<i64, Invalid> {
+    if id < ID_LIMIT { Ok(id) } else { Err(Invalid::new("before", "before must be an id")) }
 }
 
 /// Something that was blocked.
@@ -106,7 +111,7 @@ pub async fn list_events(
     let query = query.into_inner();
     let filter = ModerationFilter {
         state: query.state.as_deref().map(|word| state("state", word)).transpose()?,
-        before: query.before,
+        before: query.before.map(event_before).transpose()?,
         limit: query.limit.unwrap_or(PAGE),
     };
     let (events, has_more) = context.app.list_moderation_events(&caller, filter).await?;
