@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use serde_json::json;
 
 use super::{Client, EMAIL};
+use crate::kit::gated::GatedUpstream;
 use crate::kit::signing::claims_of;
 use crate::kit::socket::Socket;
 use crate::kit::{rows, send};
@@ -172,6 +173,20 @@ async fn an_open_websocket_of_a_deactivated_account_closes() {
     let mut socket = Socket::open(&client.server, &path, &[]).await.unwrap();
     client.server.database().execute("UPDATE accounts SET is_active = 0", []).unwrap();
     assert_eq!(u16::from(socket.closed().await.unwrap().code), 1008);
+}
+
+#[tokio::test]
+async fn an_open_stream_of_a_deactivated_account_ends() {
+    let mut upstream = GatedUpstream::start().await;
+    let setup = Setup::new().env("OPENAI_API_KEY", "sk-test").env("OPENAI_BASE_URL", &upstream.base_url());
+    let client = Client::of(setup.env("SERVER__KEEP_ALIVE_SECONDS", "1")).await;
+    let request = client.server.post("/api/v1/chat/stream", &json!({"message": "Hello"})).bearer_auth(&client.token);
+    let response = request.send().await.unwrap();
+    let call = upstream.call().await;
+    client.server.database().execute("UPDATE accounts SET is_active = 0", []).unwrap();
+    let body = response.text().await.unwrap();
+    assert!(body.contains("event: error") && body.contains("unauthenticated"), "{body}");
+    drop(call);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use parlor_bench::fake::FakeUpstream;
 use serde_json::{Value, json};
 
 use super::{Client, EMAIL, NOBODYS, with_provider};
-use crate::kit::{Answer, assert_fields, assert_number_id, assert_text_id, send};
+use crate::kit::{Answer, assert_fields, assert_number_id, assert_text_id, assert_time, send};
 use crate::support::{PASSWORD, Setup, events};
 
 /// Where each surface takes a message, the field with the conversation, and that with the answer.
@@ -207,6 +207,24 @@ async fn the_first_answer_is_returned_for_its_key_after_a_restart_too() {
     client.server.restart();
     assert_eq!(keyed(&client).await.expect(200), first);
     assert_eq!(upstream.chat_calls(), 1);
+}
+
+#[tokio::test]
+async fn idempotency_keys_live_24_hours() {
+    let client = Client::start().await;
+    let request = client.server.post("/api/v1/chat/send", &json!({"message": "Hello"})).bearer_auth(&client.token);
+    send(request.header("idempotency-key", "k")).await.expect(200);
+    let lives = "SELECT expires_at - (SELECT started_at FROM turns) FROM idempotency_keys";
+    assert_eq!(client.server.count(lives), 24 * 3600 * 1_000_000, "microseconds");
+}
+
+#[tokio::test]
+async fn times_are_rfc_3339_in_utc_with_z() {
+    let client = Client::start().await;
+    assert_time(&client.say("Hello").await["created_at"]);
+    assert_time(&client.get("/users/me").await.expect(200)["created_at"]);
+    assert_time(&client.get("/api/history").await.expect(200)["items"][0]["updated_at"]);
+    assert_time(&send(client.server.get("/health")).await.expect(200)["timestamp"]);
 }
 
 #[tokio::test]

@@ -1,13 +1,12 @@
 //! The wire contract, line by line: one short test for each line, named as the line reads. How a line holds in all its cases is
-//! tested in the folder of its surface.
+//! tested in the folder of its surface, and what each database does in `engine/tests/store`.
 //!
 //! Lines to come with what they describe:
 //!
 //! - the FAQ passages in a message's context, and `sources` that are not empty;
 //! - `/api/v1/faqs…` and the roles that may write there;
 //! - `/api/v1/analytics/…`, `/api/v1/audit-logs`, `/api/v1/jobs`;
-//! - the outbox behind `MONGO_URI`, and what replicas share behind `REDIS_URL` and `REDIS_DB`;
-//! - the views and the addresses of PostgreSQL and MySQL.
+//! - the outbox behind `MONGO_URI`, and what replicas share behind `REDIS_URL` and `REDIS_DB`.
 
 mod advanced;
 mod callers;
