@@ -33,6 +33,28 @@ fn nothing_is_stored(server: &TestServer) {
 }
 
 #[tokio::test]
+async fn a_blocked_call_of_the_gateway_is_400_in_openais_shape_and_goes_to_no_provider() {
+    let upstream = FakeUpstream::start().await;
+    let server = by_rules(&upstream).start();
+    let token = server.sign_up("user@example.com").await;
+    let messages = json!([{"role": "user", "content": [{"type": "text", "text": "oh DARN it"}]}, {"role": "assistant", "content": "Well"},
+        {"role": "user", "content": "Hello"}]);
+    for (path, body) in [
+        ("/v1/chat/completions", json!({"model": "mock-0ms-20tok", "messages": messages})),
+        ("/v1/chat/completions", json!({"model": "mock-0ms-20tok", "messages": messages, "stream": true})),
+        ("/v1/responses", json!({"model": "mock-0ms-20tok", "input": "oh DARN it"})),
+    ] {
+        let refusal = send(server.post(path, &body).bearer_auth(&token)).await.expect(400);
+        assert_eq!(refusal["error"]["code"], "content_filter", "{path}");
+    }
+    assert_eq!(upstream.chat_calls(), 0);
+    assert_eq!(server.count("SELECT COUNT(*) FROM moderation_events"), 3);
+    // What the program itself says is not judged.
+    let system = json!({"model": "mock-0ms-20tok", "messages": [{"role": "system", "content": "darn"}, {"role": "user", "content": "Hi"}]});
+    send(server.post("/v1/chat/completions", &system).bearer_auth(&token)).await.expect(200);
+}
+
+#[tokio::test]
 async fn a_blocked_message_is_400_in_every_dialect_and_goes_to_no_provider() {
     let upstream = FakeUpstream::start().await;
     let server = by_rules(&upstream).start();

@@ -84,7 +84,8 @@ impl App {
     ///
     /// # Errors
     /// [`AppError::Invalid`] also for what the provider of the model cannot do; [`AppError::NotFound`] for a model that is not offered;
-    /// [`AppError::Forbidden`] for an API key without the scope; [`AppError::Overloaded`], [`AppError::ShuttingDown`]; the provider's own.
+    /// [`AppError::Forbidden`] for an API key without the scope; [`AppError::Blocked`] and [`AppError::ModerationDown`] as [`App::moderate`];
+    /// [`AppError::Overloaded`], [`AppError::ShuttingDown`]; the provider's own.
     pub async fn forward_chat(
         &self,
         caller: &Caller,
@@ -172,6 +173,12 @@ impl App {
             WireEndpoint::Embeddings => LedgerKind::Embedding,
             WireEndpoint::Moderations => LedgerKind::Moderation,
         };
+        if endpoint == WireEndpoint::ChatCompletions && self.moderator.is_on() {
+            let said = request.said();
+            if !said.is_empty() {
+                self.moderate(caller, &said).await?;
+            }
+        }
         let place = Arc::clone(&self.gateway.places).try_acquire_owned().map_err(|_| AppError::Overloaded)?;
         let prompt_tokens = request.prompt_tokens();
         let completion_tokens = if kind == LedgerKind::Gateway { request.answer_tokens() } else { 0 };

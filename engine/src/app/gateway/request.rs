@@ -43,6 +43,45 @@ struct Head<'a> {
     n: Option<f64>,
 }
 
+/// What of a conversation is judged.
+#[derive(Deserialize)]
+struct Conversation {
+    #[serde(default)]
+    messages: Vec<Said>,
+}
+
+#[derive(Deserialize)]
+struct Said {
+    role: Option<String>,
+    #[serde(default)]
+    content: Content,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(untagged)]
+enum Content {
+    Text(String),
+    Parts(Vec<Part>),
+    #[default]
+    Nothing,
+    Else(serde::de::IgnoredAny),
+}
+
+#[derive(Deserialize)]
+struct Part {
+    text: Option<String>,
+}
+
+impl Content {
+    fn texts(self) -> Vec<String> {
+        match self {
+            Self::Text(text) => vec![text],
+            Self::Parts(parts) => parts.into_iter().filter_map(|part| part.text).collect(),
+            Self::Nothing | Self::Else(_) => Vec::new(),
+        }
+    }
+}
+
 /// Also where it is null.
 fn as_written<'de, D: Deserializer<'de>>(from: D) -> Result<Option<&'de RawValue>, D::Error> {
     <&RawValue>::deserialize(from).map(Some)
@@ -87,6 +126,17 @@ impl GatewayRequest {
     #[must_use]
     pub fn body(&self) -> &Bytes {
         &self.body
+    }
+
+    /// What people say in it: the texts of all messages of theirs, on lines of their own. What else it holds is the program's. All of it
+    /// where it has an unknown form: a provider may read it in its own way.
+    pub(super) fn said(&self) -> String {
+        let Ok(Conversation { messages }) = serde_json::from_slice(&self.body) else {
+            return String::from_utf8_lossy(&self.body).into_owned();
+        };
+        let users = messages.into_iter().filter(|message| message.role.as_deref() == Some("user"));
+        let texts: Vec<String> = users.flat_map(|message| message.content.texts()).collect();
+        texts.join("\n")
     }
 
     /// The request as a provider gets it, but for its own name for the model; a stream's with the wish to be told the usage.
@@ -203,6 +253,21 @@ mod tests {
         let WireJson { head, tail } = request.wire();
         let name = serde_json::to_vec(model).unwrap();
         String::from_utf8([head.as_ref(), &name, &tail].concat()).unwrap()
+    }
+
+    #[test]
+    fn what_people_say_is_all_texts_of_their_messages() {
+        let said = |body: &str| parse(body).unwrap().said();
+        let parts =
+            r#"[{"type":"text","text":"b"},{"type":"image_url","image_url":{"url":"x"}},{"type":"text","text":"c"}]"#;
+        let body = format!(
+            r#"{{"model":"m","messages":[{{"role":"system","content":"s"}},{{"role":"user","content":"a"}},
+                {{"role":"assistant","content":null}},{{"role":"user","content":{parts}}},{{"role":"user"}}]}}"#
+        );
+        assert_eq!(said(&body), "a\nb\nc");
+        assert_eq!(said(r#"{"model":"m"}"#), "");
+        let unknown = r#"{"model":"m","messages":{"role":"user","content":"a"}}"#;
+        assert_eq!(said(unknown), unknown);
     }
 
     #[test]
