@@ -12,6 +12,7 @@ mod error;
 mod files;
 mod mail_links;
 mod messages;
+mod models;
 mod moderation;
 mod personal_data;
 mod quotas;
@@ -74,6 +75,7 @@ pub fn router() -> OpenApiRouter<Context> {
         .routes(routes!(socket::open))
         .routes(routes!(chat::resume_stream))
         .routes(routes!(chat::stop))
+        .routes(routes!(models::list_models))
         .routes(routes!(conversations::list_conversations))
         .routes(routes!(
             conversations::read_conversation,

@@ -136,3 +136,18 @@ async fn attachments_are_web_addresses_and_stay_with_their_message() {
     assert_problem(&say(&server, &token, &json!({"message": "Look", "attachments": "x"})).await, 422);
     assert_eq!(rows::rows(&server), before);
 }
+
+#[tokio::test]
+async fn the_models_that_a_message_may_name_are_listed_and_only_those_are_taken() {
+    let upstream = FakeUpstream::start().await;
+    let server = Setup::new().upstream(&upstream, "3tok").env("CHAT__MODELS", "mock-1tok").start();
+    let token = server.sign_up("user@example.com").await;
+    let listed = send(server.get("/api/v1/models").bearer_auth(&token)).await.expect(200);
+    let expected = json!([{"name": "3tok", "is_default": true}, {"name": "mock-1tok", "is_default": false}]);
+    assert_eq!(listed, json!({"items": expected}));
+    for model in ["3tok", "mock-1tok"] {
+        say(&server, &token, &json!({"message": "Hello", "model": model})).await.expect(200);
+    }
+    say(&server, &token, &json!({"message": "Hello", "model": "another"})).await.expect(400);
+    send(server.get("/api/v1/models")).await.expect(401);
+}
