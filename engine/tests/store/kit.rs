@@ -77,6 +77,7 @@ pub async fn on_server<F: Future<Output = ()>>(variable: &str, test: impl FnOnce
 /// An empty database with its schema, thrown away in the end.
 pub struct Fixture {
     pub db: Db,
+    pub settings: Settings,
     conversations: AtomicI64,
     _folder: TempDir,
 }
@@ -99,7 +100,7 @@ impl Fixture {
     async fn with(settings: Settings, folder: TempDir) -> Self {
         let db = Db::open(&settings.database, OpenAs::Server).unwrap();
         db.migrate(at(0)).await.unwrap();
-        Self { db, conversations: AtomicI64::new(1_000_000_000_000_000), _folder: folder }
+        Self { db, settings, conversations: AtomicI64::new(1_000_000_000_000_000), _folder: folder }
     }
 
     pub async fn account(&self, email: &str) -> Account {

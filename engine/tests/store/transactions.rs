@@ -1,7 +1,9 @@
 //! Transactions: whole or not at all, seen whole or not at all.
 
 use futures_util::future::join_all;
-use parlor_engine::store::StoreError;
+use parlor_engine::config::DatabaseUrl;
+use parlor_engine::domain::AccountRole;
+use parlor_engine::store::{AccountUpdate, Db, NewAccount, OpenAs, StoreError, Updated};
 
 use crate::kit::{Fixture, at, new_account, on_every_database};
 
@@ -11,6 +13,9 @@ on_every_database!(
     a_panic_undoes_its_own_changes_alone,
     a_reference_to_nothing_is_refused,
     ids_count_up_and_are_never_given_out_twice,
+    one_server_at_a_time_has_a_database,
+    turns_begun_at_once_in_one_conversation_follow_each_other,
+    two_admins_who_demote_each_other_at_once_leave_one,
 );
 
 async fn what_fails_leaves_nothing_behind(fixture: Fixture) {
@@ -78,4 +83,52 @@ async fn ids_count_up_and_are_never_given_out_twice(fixture: Fixture) {
     assert!(first < second);
     fixture.execute("DELETE FROM accounts").await.unwrap();
     assert!(fixture.guest("carl").await.id > second);
+}
+
+async fn one_server_at_a_time_has_a_database(fixture: Fixture) {
+    fixture.db.claim().await.unwrap();
+    let second = async {
+        let second = Db::open(&fixture.settings.database, OpenAs::Server)?;
+        second.claim().await
+    };
+    let refused = second.await;
+    assert!(matches!(refused, Err(StoreError::InUse(_))), "{refused:?}");
+    fixture.db.close().await;
+    // SQLite's lock goes with the last handle, as its own tests show.
+    if matches!(fixture.settings.database.url, DatabaseUrl::Sqlite(_)) {
+        return;
+    }
+    let next = Db::open(&fixture.settings.database, OpenAs::Server).unwrap();
+    next.claim().await.unwrap();
+    next.close().await;
+}
+
+async fn turns_begun_at_once_in_one_conversation_follow_each_other(fixture: Fixture) {
+    let owner = fixture.guest("anna").await.id;
+    let first = fixture.exchange(owner, None, "q", "a").await;
+    join_all((0..30).map(|n| {
+        let fixture = &fixture;
+        async move { fixture.begin(owner, Some(first.conversation_id), &format!("q{n}")).await }
+    }))
+    .await;
+    let branches = "SELECT COUNT(*) - COUNT(DISTINCT parent_id) FROM messages WHERE parent_id IS NOT NULL";
+    assert_eq!(fixture.value::<i64>(branches).await, 0);
+    assert_eq!(fixture.value::<i64>("SELECT COUNT(*) FROM messages").await, 62);
+}
+
+async fn two_admins_who_demote_each_other_at_once_leave_one(fixture: Fixture) {
+    let demoted = || AccountUpdate { role: Some(AccountRole::User), is_active: None, password_hash: None };
+    for round in 0..10 {
+        let admin =
+            |name: &str| NewAccount { role: AccountRole::Admin, ..new_account(&format!("{name}{round}@example.com")) };
+        let one = fixture.db.insert_account(admin("one"), at(1)).await.unwrap().id;
+        let two = fixture.db.insert_account(admin("two"), at(1)).await.unwrap().id;
+        let (first, second) = tokio::join!(
+            fixture.db.update_account(one, demoted(), at(2)),
+            fixture.db.update_account(two, demoted(), at(2)),
+        );
+        let last = [first.unwrap(), second.unwrap()].iter().filter(|done| **done == Updated::LastAdmin).count();
+        assert_eq!(last, 1, "round {round}");
+        fixture.execute("UPDATE accounts SET role = 'user'").await.unwrap();
+    }
 }
