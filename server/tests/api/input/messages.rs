@@ -30,7 +30,10 @@ async fn an_empty_blank_overlong_or_unstorable_message_is_400() {
 async fn the_longest_message_is_counted_in_characters() {
     let bench = Bench::start().await;
     let longest = json!({"message": "ü".repeat(32_000)}).to_string();
-    crate::kit::send(bench.raw("/chat", false, longest)).await.expect(200);
+    let taken = bench.raw("/chat", false, longest).header("x-request-id", "the-longest");
+    crate::kit::send(taken).await.expect(200);
+    // Its line may come a moment after its answer.
+    bench.server.wait_for_log("the-longest");
     let longer = json!({"message": "ü".repeat(32_001)}).to_string();
     bench.assert_refused("longer", bench.raw("/chat", false, longer), 400).await;
 }
