@@ -120,6 +120,16 @@ impl Amounts {
             micros: self.micros.saturating_add(more.micros),
         }
     }
+
+    /// What is left without the other.
+    #[must_use]
+    pub const fn minus(self, less: Self) -> Self {
+        Self {
+            requests: self.requests.saturating_sub(less.requests),
+            tokens: self.tokens.saturating_sub(less.tokens),
+            micros: self.micros.saturating_sub(less.micros),
+        }
+    }
 }
 
 /// What may be spent in one window; `None` is no limit.

@@ -4,9 +4,13 @@ use sqlx::mysql::MySqlRow;
 use sqlx::postgres::PgRow;
 use sqlx::{MySqlConnection, PgConnection, Row as _};
 
+use std::sync::Arc;
+
 use super::StoreError;
 use super::dialect::Statements;
+use super::quotas::Held;
 use super::server::{MYSQL, POSTGRES, meaning};
+use super::sqlite::Session;
 
 /// A value given to a query.
 #[derive(Debug, Clone, Copy)]
@@ -160,7 +164,7 @@ impl Row<'_> {
 #[derive(Debug)]
 pub enum Tx<'c> {
     /// On SQLite: the connection that the job's thread owns.
-    Sqlite(&'c mut rusqlite::Connection),
+    Sqlite(&'c mut Session),
     /// On PostgreSQL: a connection of the pool.
     Postgres(&'c mut PgConnection, Said<'c>),
     /// On MySQL and MariaDB: a connection of the pool.
@@ -190,6 +194,14 @@ macro_rules! bound {
 }
 
 impl Tx<'_> {
+    /// The memory of what calls hold of their quotas, where one server has the database.
+    pub(super) fn held(&self) -> Option<Arc<Held>> {
+        match self {
+            Self::Sqlite(session) => Some(session.held()),
+            Self::Postgres(..) | Self::Mysql(..) => None,
+        }
+    }
+
     /// Runs a statement. Returns how many rows it changed.
     ///
     /// # Errors

@@ -1,12 +1,22 @@
 //! Quotas: what is spent and reserved in a window, for whoever has a limit there.
 //!
 //! A call is let in by conditional updates of its counters, in the transaction that stores its message; what it came to is settled in the one
-//! that stores its answer. A call counts in the windows in which it began. A counter that is not there begins with what the ledger says.
+//! that stores its answer. On SQLite, which one server has, what is reserved stands in its memory alone ([`held`]). A call counts in the windows in
+//! which it began. A counter that is not there begins with what the ledger says.
 
-use super::{Db, Row, StoreError, Tx, tx::params};
+mod counters;
+mod held;
+
+use std::sync::Arc;
+
+use self::counters::{counter, from_ledger, insert_counter, over};
+pub(super) use self::counters::{hold, note, read_reserved, settle};
+pub(super) use self::held::Held;
+use self::held::Taken;
+use super::{Backend, Db, Row, StoreError, tx::params};
 use crate::domain::{
     AccountId, AccountQuota, Amounts, ApiKeyId, Price, Quota, QuotaMetric, QuotaScope, QuotaWindow, Timestamp,
-    TokenUsage, TurnId,
+    TokenUsage,
 };
 
 /// What stands where nothing is limited.
@@ -45,6 +55,47 @@ pub struct Reserved {
 }
 
 impl Reserved {
+    /// Nothing held yet of what `usage` needs.
+    fn of(new: &NewReservation, usage: TokenUsage, now: Timestamp) -> Self {
+        let amount = |value: u64| i64::try_from(value.min(AMOUNT_MAX)).unwrap_or(i64::MAX);
+        Self {
+            id: 0,
+            account_id: new.account_id,
+            api_key_id: new.api_key_id,
+            account_periods: 0,
+            key_periods: 0,
+            tokens: amount(usage.total()),
+            micros: amount(new.price.map_or(0, |price| price.cost(usage))),
+            at: now,
+        }
+    }
+
+    const fn hold(&mut self, scope: QuotaScope, period: i64) {
+        match scope {
+            QuotaScope::Account | QuotaScope::Role(_) => self.account_periods |= period,
+            QuotaScope::ApiKey => self.key_periods |= period,
+        }
+    }
+
+    const fn amounts(&self) -> Amounts {
+        Amounts { requests: 1, tokens: self.tokens, micros: self.micros }
+    }
+
+    /// Whether it stands in the database, to be found again after a crash.
+    const fn has_row(&self) -> bool {
+        self.id > 0
+    }
+
+    /// The counters that it is held in.
+    fn counters(&self) -> impl Iterator<Item = (Subject, QuotaWindow)> + use<> {
+        let of_account = Subject::of(QuotaScope::Account, self.account_id, None).map(|of| (of, self.account_periods));
+        let of_key = Subject::of(QuotaScope::ApiKey, self.account_id, self.api_key_id).map(|of| (of, self.key_periods));
+        of_account.into_iter().chain(of_key).flat_map(|(subject, periods)| {
+            let windows = QuotaWindow::ALL.into_iter().filter(move |window| periods & bit(*window) != 0);
+            windows.map(move |window| (subject, window))
+        })
+    }
+
     /// The key that the call is made with.
     #[must_use]
     pub const fn api_key_id(&self) -> Option<ApiKeyId> {
@@ -104,6 +155,14 @@ const fn bit(window: QuotaWindow) -> i64 {
 }
 
 impl Db {
+    /// The memory of what calls hold, where one server has the database.
+    fn held(&self) -> Option<&Arc<Held>> {
+        match &self.backend {
+            Backend::Sqlite(sqlite) => Some(sqlite.held()),
+            Backend::Postgres(_) | Backend::Mysql(_) => None,
+        }
+    }
+
     /// Lets a call in that belongs to no turn.
     ///
     /// # Errors
@@ -113,6 +172,13 @@ impl Db {
         new: NewReservation,
         now: Timestamp,
     ) -> Result<Result<Reserved, OverQuota>, StoreError> {
+        if let Some(memory) = self.held() {
+            match memory.take(&new, new.usage, now) {
+                Taken::Yes(held) => return Ok(Ok(memory.note_without_row(held, new.expires_at, false))),
+                Taken::No(over) => return Ok(Err(over)),
+                Taken::Unknown => {}
+            }
+        }
         self.write(move |tx| {
             Box::pin(async move {
                 match hold(tx, &new, new.usage, now).await? {
@@ -135,7 +201,11 @@ impl Db {
                     "SELECT id, account_id, api_key_id, account_periods, key_periods, tokens, micros, created_at ",
                     "FROM quota_reservations WHERE expires_at <= ? ORDER BY expires_at LIMIT ?"
                 );
-                let expired = tx.fetch(sql, params![now.micros(), limit], |row| read_reserved(row, 0)).await?;
+                let mut expired = tx.fetch(sql, params![now.micros(), limit], |row| read_reserved(row, 0)).await?;
+                if let Some(memory) = tx.held() {
+                    let limit = usize::try_from(limit).unwrap_or(0).saturating_sub(expired.len());
+                    expired.extend(memory.without_row(Some(now), limit));
+                }
                 for reserved in &expired {
                     settle(tx, reserved, Amounts::default()).await?;
                 }
@@ -159,6 +229,9 @@ impl Db {
                     let sql = "DELETE FROM quota_counters WHERE scope = ? AND subject_id = ? AND period = ? AND starts_at = ?";
                     tx.execute(sql, params![scope, *subject, period, *start]).await?;
                 }
+                if let Some(memory) = tx.held() {
+                    memory.forget_old(before);
+                }
                 Ok(old.len() as u64)
             })
         })
@@ -177,7 +250,10 @@ impl Db {
                     "FROM quota_reservations r LEFT JOIN turns t ON t.id = r.turn_id AND t.state IN ('pending', 'streaming') ",
                     "WHERE t.id IS NULL ORDER BY r.id LIMIT ?"
                 );
-                let left = tx.fetch(sql, params![limit], |row| read_reserved(row, 0)).await?;
+                let mut left = tx.fetch(sql, params![limit], |row| read_reserved(row, 0)).await?;
+                if let Some(memory) = tx.held() {
+                    left.extend(memory.without_row(None, usize::try_from(limit).unwrap_or(0).saturating_sub(left.len())));
+                }
                 for reserved in &left {
                     settle(tx, reserved, Amounts::default()).await?;
                 }
@@ -203,13 +279,16 @@ impl Db {
                 let mut counts = Vec::with_capacity(quotas.len());
                 for quota in quotas {
                     let Some(subject) = Subject::of(quota.scope, account, key) else { continue };
-                    let count = match counter(tx, subject, quota.window, now).await? {
+                    let mut count = match counter(tx, subject, quota.window, now).await? {
                         Some(count) => count,
                         None => {
                             let used = from_ledger(tx, account, subject, quota.window, now).await?;
                             QuotaCount { used, reserved: Amounts::default() }
                         }
                     };
+                    if let Some(memory) = tx.held() {
+                        count.reserved = memory.reserved(subject, quota.window, now);
+                    }
                     counts.push((quota, count));
                 }
                 Ok(counts)
@@ -243,6 +322,9 @@ impl Db {
                     if changed == 0 {
                         insert_counter(tx, subject, window, Amounts::default(), now).await?;
                     }
+                    if let Some(memory) = tx.held() {
+                        memory.reset(subject, window, now);
+                    }
                 }
                 Ok(())
             })
@@ -275,241 +357,4 @@ impl Db {
         })
         .await
     }
-}
-
-/// Takes `usage` from every counter that limits the call, or from none. [`note`] makes it last.
-pub(super) async fn hold(
-    tx: &mut Tx<'_>,
-    new: &NewReservation,
-    usage: TokenUsage,
-    now: Timestamp,
-) -> Result<Result<Reserved, OverQuota>, StoreError> {
-    let amount = |value: u64| i64::try_from(value.min(AMOUNT_MAX)).unwrap_or(i64::MAX);
-    let tokens = amount(usage.total());
-    let micros = amount(new.price.map_or(0, |price| price.cost(usage)));
-    let (account_id, api_key_id) = (new.account_id, new.api_key_id);
-    let (account_periods, key_periods) = (0, 0);
-    let mut held = Reserved { id: 0, account_id, api_key_id, account_periods, key_periods, tokens, micros, at: now };
-    for quota in &new.quotas {
-        let Some(subject) = Subject::of(quota.scope, account_id, api_key_id) else { continue };
-        let mut taken = take(tx, subject, quota, tokens, micros, now).await?;
-        if !taken && counter(tx, subject, quota.window, now).await?.is_none() {
-            let used = from_ledger(tx, account_id, subject, quota.window, now).await?;
-            insert_counter(tx, subject, quota.window, used, now).await?;
-            taken = take(tx, subject, quota, tokens, micros, now).await?;
-        }
-        if !taken {
-            give_back(tx, &held, Amounts { requests: 1, tokens, micros }, Amounts::default()).await?;
-            let count = counter(tx, subject, quota.window, now).await?;
-            return Ok(Err(over(quota, count, Amounts { requests: 1, tokens, micros }, now)));
-        }
-        match quota.scope {
-            QuotaScope::Account | QuotaScope::Role(_) => held.account_periods |= bit(quota.window),
-            QuotaScope::ApiKey => held.key_periods |= bit(quota.window),
-        }
-    }
-    Ok(Ok(held))
-}
-
-/// Stores what was held, so that it is found again after a crash.
-pub(super) async fn note(
-    tx: &mut Tx<'_>,
-    held: Reserved,
-    turn: Option<TurnId>,
-    expires_at: Timestamp,
-) -> Result<Reserved, StoreError> {
-    let id = tx
-        .insert(
-            "INSERT INTO quota_reservations (account_id, api_key_id, turn_id, account_periods, key_periods, tokens, micros, created_at, \
-             expires_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            params![
-                held.account_id.get(),
-                held.api_key_id.map(ApiKeyId::get),
-                turn.map(TurnId::get),
-                held.account_periods,
-                held.key_periods,
-                held.tokens,
-                held.micros,
-                held.at.micros(),
-                expires_at.micros(),
-            ],
-        )
-        .await?;
-    Ok(Reserved { id, ..held })
-}
-
-/// Turns what was reserved into what was spent. A reservation that has expired meanwhile was given back already; what was spent counts all
-/// the same.
-pub(super) async fn settle(tx: &mut Tx<'_>, reserved: &Reserved, spent: Amounts) -> Result<(), StoreError> {
-    let gone = tx.execute("DELETE FROM quota_reservations WHERE id = ?", params![reserved.id]).await?;
-    let back = if gone > 0 {
-        Amounts { requests: 1, tokens: reserved.tokens, micros: reserved.micros }
-    } else {
-        Amounts::default()
-    };
-    give_back(tx, reserved, back, spent).await
-}
-
-/// Reads the columns that a [`Reserved`] has, in the table's order, from number `first` on.
-pub(super) fn read_reserved(row: &Row<'_>, first: usize) -> Result<Reserved, StoreError> {
-    Ok(Reserved {
-        id: row.get(first)?,
-        account_id: row.decode(first + 1, "an id", |id: i64| AccountId::new(id).ok())?,
-        api_key_id: row.get::<Option<i64>>(first + 2)?.and_then(|id| ApiKeyId::new(id).ok()),
-        account_periods: row.get(first + 3)?,
-        key_periods: row.get(first + 4)?,
-        tokens: row.get(first + 5)?,
-        micros: row.get(first + 6)?,
-        at: Timestamp::from_micros(row.get(first + 7)?),
-    })
-}
-
-/// Reserves, where nothing is exceeded by it.
-async fn take(
-    tx: &mut Tx<'_>,
-    subject: Subject,
-    quota: &Quota,
-    tokens: i64,
-    micros: i64,
-    now: Timestamp,
-) -> Result<bool, StoreError> {
-    let (start, _) = quota.window.bounds(now);
-    let limits = quota.limits;
-    let changed = tx
-        .execute(
-            "UPDATE quota_counters SET reserved_requests = reserved_requests + 1, reserved_tokens = reserved_tokens + ?, \
-             reserved_micros = reserved_micros + ? WHERE scope = ? AND subject_id = ? AND period = ? AND starts_at = ? \
-             AND requests + reserved_requests + 1 <= ? AND tokens + reserved_tokens + ? <= ? AND micros + reserved_micros + ? <= ?",
-            params![
-                tokens,
-                micros,
-                subject.scope,
-                subject.id,
-                quota.window.as_str(),
-                start.micros(),
-                limits.requests.unwrap_or(UNLIMITED),
-                tokens,
-                limits.tokens.unwrap_or(UNLIMITED),
-                micros,
-                limits.micros.unwrap_or(UNLIMITED),
-            ],
-        )
-        .await?;
-    Ok(changed > 0)
-}
-
-/// Takes `back` off what is reserved in the reservation's counters, and adds `spent` to what is used.
-async fn give_back(tx: &mut Tx<'_>, held: &Reserved, back: Amounts, spent: Amounts) -> Result<(), StoreError> {
-    let of_account = Subject::of(QuotaScope::Account, held.account_id, None).map(|of| (of, held.account_periods));
-    let of_key = Subject::of(QuotaScope::ApiKey, held.account_id, held.api_key_id).map(|of| (of, held.key_periods));
-    for (subject, periods) in of_account.into_iter().chain(of_key) {
-        for window in QuotaWindow::ALL.into_iter().filter(|window| periods & bit(*window) != 0) {
-            tx.execute(
-                "UPDATE quota_counters SET requests = requests + ?, tokens = tokens + ?, micros = micros + ?, \
-                 reserved_requests = reserved_requests - ?, reserved_tokens = reserved_tokens - ?, reserved_micros = reserved_micros - ? \
-                 WHERE scope = ? AND subject_id = ? AND period = ? AND starts_at = ?",
-                params![
-                    spent.requests,
-                    spent.tokens,
-                    spent.micros,
-                    back.requests,
-                    back.tokens,
-                    back.micros,
-                    subject.scope,
-                    subject.id,
-                    window.as_str(),
-                    window.bounds(held.at).0.micros(),
-                ],
-            )
-            .await?;
-        }
-    }
-    Ok(())
-}
-
-/// Which metric a call would exceed.
-fn over(quota: &Quota, count: Option<QuotaCount>, needs: Amounts, now: Timestamp) -> OverQuota {
-    let taken = count.map_or_else(Amounts::default, |count| count.used.plus(count.reserved));
-    let resets_at = quota.window.bounds(now).1;
-    let of = |metric: QuotaMetric| {
-        let limit = quota.limits.of(metric)?;
-        let (left, needed) = (limit.saturating_sub(taken.of(metric)).max(0), needs.of(metric));
-        Some(OverQuota { quota: *quota, metric, limit, left, needed, resets_at })
-    };
-    let exceeded = QuotaMetric::ALL.into_iter().filter_map(of).find(|over| over.needed > over.left);
-    exceeded.unwrap_or(OverQuota {
-        quota: *quota,
-        metric: QuotaMetric::Requests,
-        limit: 0,
-        left: 0,
-        needed: 1,
-        resets_at,
-    })
-}
-
-async fn counter(
-    tx: &mut Tx<'_>,
-    subject: Subject,
-    window: QuotaWindow,
-    now: Timestamp,
-) -> Result<Option<QuotaCount>, StoreError> {
-    tx.fetch_optional(
-        "SELECT requests, tokens, micros, reserved_requests, reserved_tokens, reserved_micros FROM quota_counters \
-         WHERE scope = ? AND subject_id = ? AND period = ? AND starts_at = ?",
-        params![subject.scope, subject.id, window.as_str(), window.bounds(now).0.micros()],
-        |row| Ok(QuotaCount { used: read_amounts(row, 0)?, reserved: read_amounts(row, 3)? }),
-    )
-    .await
-}
-
-fn read_amounts(row: &Row<'_>, first: usize) -> Result<Amounts, StoreError> {
-    Ok(Amounts { requests: row.get(first)?, tokens: row.get(first + 1)?, micros: row.get(first + 2)? })
-}
-
-async fn insert_counter(
-    tx: &mut Tx<'_>,
-    subject: Subject,
-    window: QuotaWindow,
-    used: Amounts,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    let (start, end) = window.bounds(now);
-    tx.execute(
-        "INSERT INTO quota_counters (scope, subject_id, period, starts_at, ends_at, requests, tokens, micros) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        params![
-            subject.scope,
-            subject.id,
-            window.as_str(),
-            start.micros(),
-            end.micros(),
-            used.requests,
-            used.tokens,
-            used.micros
-        ],
-    )
-    .await?;
-    Ok(())
-}
-
-/// What the ledger has of the running window, for a quota that is new in it.
-async fn from_ledger(
-    tx: &mut Tx<'_>,
-    account: AccountId,
-    subject: Subject,
-    window: QuotaWindow,
-    now: Timestamp,
-) -> Result<Amounts, StoreError> {
-    let (start, end) = window.bounds(now);
-    let every_key = i64::from(subject.scope == "account");
-    let found = tx
-        .fetch_optional(
-            "SELECT COUNT(*), CAST(COALESCE(SUM(prompt_tokens + completion_tokens), 0) AS BIGINT), \
-             CAST(COALESCE(SUM(cost_micros), 0) AS BIGINT) FROM usage_ledger \
-             WHERE account_id = ? AND created_at >= ? AND created_at < ? AND (? = 1 OR api_key_id = ?)",
-            params![account.get(), start.micros(), end.micros(), every_key, subject.id],
-            |row| read_amounts(row, 0),
-        )
-        .await?;
-    Ok(found.unwrap_or_default())
 }

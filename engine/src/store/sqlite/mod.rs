@@ -5,6 +5,7 @@
 
 use std::any::Any;
 use std::fs::{File, OpenOptions, TryLockError};
+use std::ops::{Deref, DerefMut};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -19,6 +20,7 @@ use futures_util::future::BoxFuture;
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::oneshot;
 
+use super::quotas::Held;
 use super::{OpenAs, StoreError, Tx};
 
 /// The oldest SQLite that does not corrupt a WAL under concurrent checkpoints: <https://sqlite.org/releaselog/3_51_3.html>
@@ -34,8 +36,35 @@ const STATEMENTS: usize = 128;
 
 /// A job as the writer sees it: runs inside its savepoint; tells whether to keep its changes, and how to answer. Without a connection
 /// it does not run, and is answered with what became of its group.
-type WriteJob = Box<dyn FnOnce(Option<&mut Connection>) -> Finished + Send>;
-type ReadJob = Box<dyn FnOnce(&mut Connection) + Send>;
+type WriteJob = Box<dyn FnOnce(Option<&mut Session>) -> Finished + Send>;
+type ReadJob = Box<dyn FnOnce(&mut Session) + Send>;
+
+/// A thread's connection, and what the server remembers beside the file.
+#[derive(Debug)]
+pub struct Session {
+    connection: Connection,
+    held: Arc<Held>,
+}
+
+impl Session {
+    pub(super) fn held(&self) -> Arc<Held> {
+        Arc::clone(&self.held)
+    }
+}
+
+impl Deref for Session {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        &self.connection
+    }
+}
+
+impl DerefMut for Session {
+    fn deref_mut(&mut self) -> &mut Connection {
+        &mut self.connection
+    }
+}
 
 struct Finished {
     keep: bool,
@@ -53,6 +82,7 @@ struct Shared {
     queues: Mutex<Option<Queues>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     path: PathBuf,
+    held: Arc<Held>,
     /// What tells the opened file from another at the same path.
     identity: Option<(u64, u64)>,
     /// Held while a server works on the file.
@@ -88,13 +118,17 @@ impl Sqlite {
             OpenAs::Command => None,
         };
         make_private(path)?;
-        let writer = connect(path, busy_timeout, false)?;
+        let held = Arc::<Held>::default();
+        let session = |read_only| -> Result<Session, StoreError> {
+            Ok(Session { connection: connect(path, busy_timeout, read_only)?, held: Arc::clone(&held) })
+        };
+        let writer = session(false)?;
         let (writes, write_queue) = bounded::<WriteJob>(QUEUE);
         let (reads, read_queue) = bounded::<ReadJob>(QUEUE);
         let mut threads = vec![spawn("parlor-writer", move || write_loop(writer, &write_queue))?];
         let readers = std::thread::available_parallelism().map_or(2, usize::from).clamp(2, 8);
         for _ in 0..readers {
-            let reader = connect(path, busy_timeout, true)?;
+            let reader = session(true)?;
             let queue = read_queue.clone();
             threads.push(spawn("parlor-reader", move || read_loop(reader, &queue))?);
         }
@@ -103,6 +137,7 @@ impl Sqlite {
                 queues: Mutex::new(Some(Queues { writes, reads })),
                 threads: Mutex::new(threads),
                 path: path.to_owned(),
+                held,
                 identity: identity_of(path),
                 _lock: lock,
             }),
@@ -123,9 +158,9 @@ impl Sqlite {
         let (reply, answer) = oneshot::channel();
         let start = Start::default();
         let started = start.clone();
-        let job: WriteJob = Box::new(move |connection| {
-            let result = match connection {
-                Some(connection) if started.begin() => run(connection, job),
+        let job: WriteJob = Box::new(move |session| {
+            let result = match session {
+                Some(session) if started.begin() => run(session, job),
                 _ => Err(StoreError::Overloaded),
             };
             Finished {
@@ -148,13 +183,18 @@ impl Sqlite {
         let (reply, answer) = oneshot::channel();
         let start = Start::default();
         let started = start.clone();
-        let job: ReadJob = Box::new(move |connection| {
+        let job: ReadJob = Box::new(move |session| {
             if started.begin() {
-                let _ = reply.send(run(connection, job));
+                let _ = reply.send(run(session, job));
             }
         });
         send(&self.queues()?.reads, job)?;
         wait(answer, &start).await
+    }
+
+    /// What calls under way hold of their quotas.
+    pub(super) fn held(&self) -> &Arc<Held> {
+        &self.shared.held
     }
 
     pub(super) fn queue_depths(&self) -> (usize, usize) {
@@ -282,23 +322,25 @@ fn connect(path: &Path, busy_timeout: Duration, read_only: bool) -> Result<Conne
     open().map_err(|error| StoreError::Open(format!("{}: {error}", path.display())))
 }
 
-fn write_loop(mut connection: Connection, queue: &Receiver<WriteJob>) {
+fn write_loop(mut session: Session, queue: &Receiver<WriteJob>) {
     let mut answers = Vec::with_capacity(GROUP);
     while let Ok(first) = queue.recv() {
-        let begun = statement(&connection, "BEGIN IMMEDIATE");
+        let begun = statement(&session, "BEGIN IMMEDIATE");
         let mut job = Some(first);
         while let Some(work) = job {
             // A full disk ends the whole transaction under its savepoints: what follows must not run outside of one.
-            let usable = begun.is_ok() && !connection.is_autocommit();
-            answers.push(if usable { run_in_savepoint(&mut connection, work) } else { work(None).answer });
+            let usable = begun.is_ok() && !session.is_autocommit();
+            answers.push(if usable { run_in_savepoint(&mut session, work) } else { work(None).answer });
             job = if answers.len() < GROUP { queue.try_recv().ok() } else { None };
         }
-        let committed = begun.and_then(|()| statement(&connection, "COMMIT")).inspect_err(|error| {
+        let committed = begun.and_then(|()| statement(&session, "COMMIT")).inspect_err(|error| {
             tracing::error!(%error, jobs = answers.len(), "commit failed");
-            if !connection.is_autocommit() {
-                let _ = statement(&connection, "ROLLBACK");
+            if !session.is_autocommit() {
+                let _ = statement(&session, "ROLLBACK");
             }
+            session.held.undo(0);
         });
+        session.held.keep();
         metrics::histogram!("parlor_database_commit_group")
             .record(f64::from(u16::try_from(answers.len()).unwrap_or(0)));
         for answer in answers.drain(..) {
@@ -306,21 +348,23 @@ fn write_loop(mut connection: Connection, queue: &Receiver<WriteJob>) {
         }
     }
     // Leaves one file behind instead of three.
-    let _ = connection.pragma_update(None, "wal_checkpoint", "TRUNCATE");
+    let _ = session.pragma_update(None, "wal_checkpoint", "TRUNCATE");
 }
 
 type Answer = Box<dyn FnOnce(Result<(), StoreError>)>;
 
-fn run_in_savepoint(connection: &mut Connection, job: WriteJob) -> Answer {
-    if let Err(error) = statement(connection, "SAVEPOINT job") {
+fn run_in_savepoint(session: &mut Session, job: WriteJob) -> Answer {
+    if let Err(error) = statement(session, "SAVEPOINT job") {
         let answer = job(None).answer;
         return Box::new(move |_| answer(Err(StoreError::Commit(error.to_string()))));
     }
-    let finished = job(Some(connection));
+    let mark = session.held.mark();
+    let finished = job(Some(session));
     let closed = if finished.keep {
-        statement(connection, "RELEASE job")
+        statement(session, "RELEASE job")
     } else {
-        statement(connection, "ROLLBACK TO job").and_then(|()| statement(connection, "RELEASE job"))
+        session.held.undo(mark);
+        statement(session, "ROLLBACK TO job").and_then(|()| statement(session, "RELEASE job"))
     };
     match closed {
         Ok(()) if finished.keep => finished.answer,
@@ -330,12 +374,12 @@ fn run_in_savepoint(connection: &mut Connection, job: WriteJob) -> Answer {
     }
 }
 
-fn read_loop(mut connection: Connection, queue: &Receiver<ReadJob>) {
+fn read_loop(mut session: Session, queue: &Receiver<ReadJob>) {
     while let Ok(job) = queue.recv() {
         // One consistent state for all of a job's queries.
-        let _ = statement(&connection, "BEGIN");
-        job(&mut connection);
-        let _ = statement(&connection, "ROLLBACK");
+        let _ = statement(&session, "BEGIN");
+        job(&mut session);
+        let _ = statement(&session, "ROLLBACK");
     }
 }
 
@@ -345,12 +389,12 @@ fn statement(connection: &Connection, sql: &'static str) -> rusqlite::Result<()>
 
 /// Runs a job to its end on this thread. Everything it may await is ready at once here; a job that is not has awaited something
 /// foreign, which must never happen inside a transaction.
-fn run<T, F>(connection: &mut Connection, job: F) -> Result<T, StoreError>
+fn run<T, F>(session: &mut Session, job: F) -> Result<T, StoreError>
 where
     F: for<'t> FnOnce(&'t mut Tx<'_>) -> BoxFuture<'t, Result<T, StoreError>>,
 {
     let outcome = catch_unwind(AssertUnwindSafe(|| {
-        let mut tx = Tx::Sqlite(connection);
+        let mut tx = Tx::Sqlite(session);
         let mut future = job(&mut tx);
         match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(result) => result,
