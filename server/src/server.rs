@@ -76,6 +76,10 @@ pub async fn run(settings: Settings) -> Result<(), ServerError> {
     let upkeep = tokio::spawn(metrics.keep_up());
     let cleaning = tokio::spawn(clean_up_regularly(app.clone()));
     let checking = tokio::spawn(check_doors_regularly(app.clone()));
+    let hearing = tokio::spawn({
+        let app = app.clone();
+        async move { app.hear_revocations().await }
+    });
     let draining = context.draining.clone();
     let sockets = context.sockets.clone();
     let serving = tokio::spawn(listener::serve(socket, router(context), settings.max_connections, draining.clone()));
@@ -119,6 +123,7 @@ pub async fn run(settings: Settings) -> Result<(), ServerError> {
     }
     upkeep.abort();
     checking.abort();
+    hearing.abort();
     Ok(())
 }
 
