@@ -19,6 +19,7 @@ mod passwords;
 mod personal_data;
 mod preferences;
 mod profiles;
+mod servers;
 mod sessions;
 mod shares;
 mod threads;
@@ -93,6 +94,7 @@ pub struct Inner {
     vocabularies: Vocabularies,
     open_doors: OpenDoors,
     turns: LiveTurns,
+    watch: servers::Watch,
     gateway: Gateway,
     mailer: Mailer,
     blobs: Blobs,
@@ -139,6 +141,7 @@ impl App {
                     .map_err(|error| AppError::Internal(format!("the built-in prices: {error}")))?,
                 open_doors: OpenDoors::default(),
                 turns: LiveTurns::new(settings.chat.max_running_turns),
+                watch: servers::Watch::default(),
                 gateway: Gateway::new(settings.gateway.max_running_calls, clock.now()),
                 mailer: Mailer::from_settings(&settings.mail).map_err(|error| AppError::Internal(error.to_string()))?,
                 blobs: Blobs::from_settings(&settings)?,
@@ -200,9 +203,10 @@ impl App {
         }
     }
 
-    /// Finishes what the database has been given, and closes it.
+    /// Signs off, finishes what the database has been given, and closes it.
     pub async fn close(&self) {
         self.toolbox.close().await;
+        self.leave().await;
         self.db.close().await;
     }
 }
