@@ -76,6 +76,10 @@ pub async fn run(settings: Settings) -> Result<(), ServerError> {
     let upkeep = tokio::spawn(metrics.keep_up());
     let cleaning = tokio::spawn(clean_up_regularly(app.clone()));
     let checking = tokio::spawn(check_doors_regularly(app.clone()));
+    let hearing = tokio::spawn({
+        let app = app.clone();
+        async move { app.hear_revocations().await }
+    });
     let beating = tokio::spawn(beat_regularly(app.clone()));
     let draining = context.draining.clone();
     let sockets = context.sockets.clone();
@@ -122,6 +126,7 @@ pub async fn run(settings: Settings) -> Result<(), ServerError> {
     }
     upkeep.abort();
     checking.abort();
+    hearing.abort();
     beating.abort();
     Ok(())
 }

@@ -19,6 +19,7 @@ mod passwords;
 mod personal_data;
 mod preferences;
 mod profiles;
+mod revocation;
 mod servers;
 mod sessions;
 mod shares;
@@ -60,7 +61,7 @@ use crate::domain::Clock;
 use crate::mail::Mailer;
 use crate::moderation::Moderator;
 use crate::providers::{Providers, Vision};
-use crate::shared::{Counters, OpenDoors};
+use crate::shared::{OpenDoors, Shared};
 use crate::store::Db;
 use crate::tools::Toolbox;
 use chat::LiveTurns;
@@ -89,7 +90,7 @@ pub struct Inner {
     toolbox: Toolbox,
     passwords: Passwords,
     tokens: Tokens,
-    counters: Counters,
+    shared: Shared,
     prices: Prices,
     vocabularies: Vocabularies,
     open_doors: OpenDoors,
@@ -123,7 +124,7 @@ impl App {
     /// Puts the parts together. The database is open and migrated.
     ///
     /// # Errors
-    /// When the password hash, moderation, the mail server's client or the bucket's refuses its settings.
+    /// When the password hash, Redis' client, moderation, the mail server's client or the bucket's refuses its settings.
     #[allow(clippy::disallowed_methods, reason = "uptime is measured from here")]
     pub fn new(settings: Settings, db: Db, clock: Clock, providers: Providers) -> Result<Self, AppError> {
         let vision = Vision::of(settings.chat.vision_models.clone());
@@ -135,7 +136,8 @@ impl App {
                 toolbox,
                 passwords: Passwords::new(&settings.security)?,
                 tokens: Tokens::new(&settings.security),
-                counters: Counters::default(),
+                shared: Shared::from_settings(&settings.shared, &settings.security.secret_key)
+                    .map_err(|error| AppError::Internal(error.to_string()))?,
                 vocabularies: Vocabularies::default(),
                 prices: Prices::new(&settings.metering, providers.is_mock())
                     .map_err(|error| AppError::Internal(format!("the built-in prices: {error}")))?,
@@ -170,6 +172,12 @@ impl App {
     #[must_use]
     pub fn db(&self) -> &Db {
         &self.db
+    }
+
+    /// What it shares with other replicas.
+    #[must_use]
+    pub fn shared(&self) -> &Shared {
+        &self.shared
     }
 
     /// Its clock.

@@ -265,9 +265,11 @@ pub static TABLE: &[Setting] = &[
         "Another server than Gmail's: smtps://user:password@host, or smtp:// for STARTTLS.").env(&["EMAIL__SMTP_URL"]),
 
     setting("shared.redis_url", ServiceUrl(&["redis", "rediss"]), "",
-        "Redis, for more than one replica.").env(&["REDIS_URL"]).later(),
+        "Redis 6 or newer, for more than one replica: redis://user:password@host:6379, or rediss:// for TLS.").env(&["REDIS_URL"]),
     setting("shared.redis_db", Integer(0, 65_535), "0",
-        "The number of the Redis database.").env(&["REDIS_DB"]).later(),
+        "The number of the Redis database; 0 leaves it to the URL's path. Each installation needs one of its own.").env(&["REDIS_DB"]),
+    setting("shared.redis_ssl_ca", Path, "",
+        "The certificate (PEM) that the Redis server's is checked against; empty: the system's.").env(&["REDIS_SSL_CA"]),
     setting("shared.mongo_uri", ServiceUrl(&["mongodb", "mongodb+srv"]), "",
         "MongoDB, where finished turns and analytics events are also written.").env(&["MONGO_URI"]).later(),
 

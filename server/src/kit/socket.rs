@@ -6,8 +6,8 @@ use axum::extract::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::response::Response;
 use http::HeaderMap;
-use parlor_engine::app::chat::SendMessage;
-use parlor_engine::app::{AppError, Caller, Requester};
+use parlor_engine::app::chat::{SendMessage, TurnHandle};
+use parlor_engine::app::{App, AppError, Caller, Requester};
 use parlor_engine::domain::{IdempotencyKey, Invalid};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -105,8 +105,7 @@ async fn receive<M: MessageFrame>(context: Context, token: Arc<str>, text: Strin
     let told = match read::<M>(&text) {
         Ok(None) => return Incoming::Stop,
         Err(refusal) => refusal,
-        Ok(Some(_)) if let Err(limited) = context.app.count_request(Requester::Account(&caller)) => limited.into(),
-        Ok(Some((message, after))) => match context.app.send_message(&caller, message).await {
+        Ok(Some((message, after))) => match counted(&context.app, &caller, message).await {
             Ok(turn) => {
                 let after = if turn.is_replay { after } else { 0 };
                 return Incoming::Follow(turn, after);
@@ -115,6 +114,12 @@ async fn receive<M: MessageFrame>(context: Context, token: Arc<str>, text: Strin
         },
     };
     Incoming::Refused(error_event(&told))
+}
+
+/// Sends a message that counts as a request.
+async fn counted(app: &App, caller: &Caller, message: SendMessage) -> Result<TurnHandle, AppError> {
+    app.count_request(Requester::Account(caller)).await?;
+    app.send_message(caller, message).await
 }
 
 fn read<M: MessageFrame>(text: &str) -> Result<Option<(SendMessage, u64)>, Refusal> {

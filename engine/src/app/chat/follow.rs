@@ -9,8 +9,8 @@ use super::chunks::ChunkedText;
 use super::live::LiveTurn;
 use super::tools::events_of;
 use crate::app::{App, AppError, Caller, Noun};
-use crate::domain::{AccountId, ConversationId, FinishReason, MessageId, Timestamp, TokenUsage, TurnState};
-use crate::shared::OpenDoor;
+use crate::domain::{ConversationId, FinishReason, MessageId, Timestamp, TokenUsage, TurnState};
+use crate::shared::{OpenDoor, Standing};
 use crate::store::TurnRecord;
 
 /// The longest single wait for a stored turn to begin running.
@@ -122,7 +122,7 @@ pub struct TurnHandle {
     /// Whether an earlier request with the same key began it.
     pub is_replay: bool,
     /// Who reads it, and the version of what that was proved with.
-    reader: (AccountId, i64),
+    reader: Standing,
     source: Source,
 }
 
@@ -288,15 +288,13 @@ impl App {
     /// Keeps a socket of the caller's open for as long as what it was opened with holds.
     #[must_use]
     pub fn open_socket(&self, caller: &Caller) -> OpenDoor {
-        let (account, token_version) = caller.standing();
-        self.open_doors.open(account, token_version)
+        self.open_doors.open(caller.standing())
     }
 
     /// Keeps a stream of that turn open for as long as its reader may read it.
     #[must_use]
     pub fn open_stream(&self, turn: &TurnHandle) -> OpenDoor {
-        let (account, token_version) = turn.reader;
-        self.open_doors.open(account, token_version)
+        self.open_doors.open(turn.reader)
     }
 
     /// The turn of an answer of the caller's, running or ended.
