@@ -112,7 +112,11 @@ impl App {
             return Ok(None);
         }
         let registration = Registration { email: Some(email.clone()), username: None, password: password.clone() };
-        self.create_admin(registration).await.map(Some)
+        match self.create_admin(registration).await {
+            // Another server that starts at the same moment was first.
+            Err(AppError::Conflict(_)) if self.db.has_accounts().await? => Ok(None),
+            made => made.map(Some),
+        }
     }
 
     async fn make_account(

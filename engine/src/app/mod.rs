@@ -20,6 +20,7 @@ mod personal_data;
 mod preferences;
 mod profiles;
 mod revocation;
+mod servers;
 mod sessions;
 mod shares;
 mod threads;
@@ -94,6 +95,7 @@ pub struct Inner {
     vocabularies: Vocabularies,
     open_doors: OpenDoors,
     turns: LiveTurns,
+    watch: servers::Watch,
     gateway: Gateway,
     mailer: Mailer,
     blobs: Blobs,
@@ -141,6 +143,7 @@ impl App {
                     .map_err(|error| AppError::Internal(format!("the built-in prices: {error}")))?,
                 open_doors: OpenDoors::default(),
                 turns: LiveTurns::new(settings.chat.max_running_turns),
+                watch: servers::Watch::default(),
                 gateway: Gateway::new(settings.gateway.max_running_calls, clock.now()),
                 mailer: Mailer::from_settings(&settings.mail).map_err(|error| AppError::Internal(error.to_string()))?,
                 blobs: Blobs::from_settings(&settings)?,
@@ -208,9 +211,10 @@ impl App {
         }
     }
 
-    /// Finishes what the database has been given, and closes it.
+    /// Signs off, finishes what the database has been given, and closes it.
     pub async fn close(&self) {
         self.toolbox.close().await;
+        self.leave().await;
         self.db.close().await;
     }
 }

@@ -90,6 +90,8 @@ pub static TABLE: &[Setting] = &[
         "Connections above pool_size when it is busy.").env(&["DATABASE_MAX_OVERFLOW"]),
     setting("database.busy_timeout_seconds", up_to(HOUR), "5",
         "How long a query waits for a busy database."),
+    setting("database.server_lease_seconds", up_to(HOUR), "15",
+        "On PostgreSQL and MySQL: a server that gives no sign of life for as long is taken for dead by the others."),
 
     setting("security.secret_key", Secret, "",
         "Required. Signs tokens: 32 random characters or more, e.g. from `openssl rand -base64 48`.")

@@ -3,10 +3,10 @@
 //! A call is let in by conditional updates of its counters, in the transaction that stores its message; what it came to is settled in the one
 //! that stores its answer. A call counts in the windows in which it began. A counter that is not there begins with what the ledger says.
 
-use super::{Db, Row, StoreError, Tx, tx::params};
+use super::{Db, LeftBy, Row, StoreError, Tx, tx::params};
 use crate::domain::{
-    AccountId, AccountQuota, Amounts, ApiKeyId, Price, Quota, QuotaMetric, QuotaScope, QuotaWindow, Timestamp,
-    TokenUsage, TurnId,
+    AccountId, AccountQuota, Amounts, ApiKeyId, Price, Quota, QuotaMetric, QuotaScope, QuotaWindow, ServerId,
+    Timestamp, TokenUsage, TurnId,
 };
 
 /// What stands where nothing is limited.
@@ -113,10 +113,11 @@ impl Db {
         new: NewReservation,
         now: Timestamp,
     ) -> Result<Result<Reserved, OverQuota>, StoreError> {
+        let server = self.server;
         self.write(move |tx| {
             Box::pin(async move {
                 match hold(tx, &new, new.usage, now).await? {
-                    Ok(held) => Ok(Ok(note(tx, held, None, new.expires_at).await?)),
+                    Ok(held) => Ok(Ok(note(tx, held, None, server, new.expires_at).await?)),
                     Err(over) => Ok(Err(over)),
                 }
             })
@@ -165,19 +166,20 @@ impl Db {
         .await
     }
 
-    /// Gives back what no turn holds: for a start, when nothing runs. Returns how many there were.
+    /// Gives back what no open turn holds, of servers that run no more. Returns how many there were.
     ///
     /// # Errors
     /// What the database says.
-    pub async fn release_reservations_without_turn(&self, limit: i64) -> Result<u64, StoreError> {
+    pub async fn release_reservations_without_turn(&self, left_by: LeftBy, limit: i64) -> Result<u64, StoreError> {
         self.write(move |tx| {
             Box::pin(async move {
                 let sql = concat!(
                     "SELECT r.id, r.account_id, r.api_key_id, r.account_periods, r.key_periods, r.tokens, r.micros, r.created_at ",
                     "FROM quota_reservations r LEFT JOIN turns t ON t.id = r.turn_id AND t.state IN ('pending', 'streaming') ",
-                    "WHERE t.id IS NULL ORDER BY r.id LIMIT ?"
+                    "WHERE t.id IS NULL AND (? = -1 OR COALESCE(r.server_id, 0) = ?) ORDER BY r.id LIMIT ?"
                 );
-                let left = tx.fetch(sql, params![limit], |row| read_reserved(row, 0)).await?;
+                let of = left_by.param();
+                let left = tx.fetch(sql, params![of, of, limit], |row| read_reserved(row, 0)).await?;
                 for reserved in &left {
                     settle(tx, reserved, Amounts::default()).await?;
                 }
@@ -316,12 +318,13 @@ pub(super) async fn note(
     tx: &mut Tx<'_>,
     held: Reserved,
     turn: Option<TurnId>,
+    server: ServerId,
     expires_at: Timestamp,
 ) -> Result<Reserved, StoreError> {
     let id = tx
         .insert(
             "INSERT INTO quota_reservations (account_id, api_key_id, turn_id, account_periods, key_periods, tokens, micros, created_at, \
-             expires_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+             expires_at, server_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             params![
                 held.account_id.get(),
                 held.api_key_id.map(ApiKeyId::get),
@@ -332,6 +335,7 @@ pub(super) async fn note(
                 held.micros,
                 held.at.micros(),
                 expires_at.micros(),
+                server.get(),
             ],
         )
         .await?;

@@ -8,7 +8,7 @@ use futures_util::future::BoxFuture;
 use futures_util::{FutureExt as _, StreamExt as _};
 use parlor_engine::app::chat::{Ending, Event, OnFailure, SendMessage, TurnHandle};
 use parlor_engine::app::{App, AppError, Caller};
-use parlor_engine::config::Settings;
+use parlor_engine::config::{DatabaseUrl, Settings};
 use parlor_engine::domain::{Clock, ConversationId, FinishReason, GuestRealm, MessageId, TokenUsage};
 use parlor_engine::providers::{
     ChatRequest, Delta, DeltaStream, Provider, ProviderError, Providers, RetryClock, SystemClock,
@@ -136,6 +136,21 @@ impl Fixture {
         let app = App::new(settings.clone(), db, clock, providers).unwrap();
         let caller = app.guest(GuestRealm::Classic, "alice").await.unwrap();
         Self { app, caller, calls: Mutex::new(calls), settings, folder }
+    }
+
+    /// An application over a database server.
+    pub async fn at_url(url: &str, change: impl FnOnce(&mut Settings)) -> Self {
+        let url = DatabaseUrl::parse(url, None).unwrap();
+        let fixture = Self::with(|settings| {
+            settings.database.url = url;
+            change(settings);
+        });
+        fixture.await
+    }
+
+    /// Another application over the same database server, beside this one.
+    pub async fn beside(&self) -> Self {
+        Self::open(Arc::clone(&self.folder), self.settings.clone(), self.app.clock().clone()).await
     }
 
     /// Another application over the same data, as after a crash: it knows nothing of the turns that this one left open. The lock of the

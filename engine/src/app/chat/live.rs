@@ -1,6 +1,6 @@
 //! Turns that run: the text so far, who is told of more, and the hand that stops them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -9,11 +9,11 @@ use tokio_util::sync::CancellationToken;
 use super::chunks::ChunkedText;
 use super::follow::{Ending, Event, event_at};
 use crate::app::AppError;
-use crate::domain::{AccountId, ConversationId, MessageId};
+use crate::domain::{AccountId, ConversationId, MessageId, TurnId};
 use crate::store::Opened;
 
 /// A turn that runs, or that has ended while somebody still reads it.
-pub(super) struct LiveTurn {
+pub(in crate::app) struct LiveTurn {
     pub(super) ids: Opened,
     pub(super) owner: AccountId,
     /// The model that was asked for.
@@ -114,7 +114,7 @@ impl LiveTurn {
         self.newest.subscribe()
     }
 
-    pub(super) fn cancel(&self) {
+    pub(in crate::app) fn cancel(&self) {
         self.stop.cancel();
     }
 
@@ -135,17 +135,49 @@ impl LiveTurn {
 /// The turns that run in this process, by their answer's id.
 pub(in crate::app) struct LiveTurns {
     turns: Mutex<HashMap<MessageId, Arc<LiveTurn>>>,
+    /// Those that have ended for their readers, and are still to be stored.
+    unstored: Mutex<HashSet<TurnId>>,
     places: Arc<Semaphore>,
     shutdown: CancellationToken,
 }
 
 impl LiveTurns {
     pub(in crate::app) fn new(most: usize) -> Self {
-        Self { turns: Mutex::default(), places: Arc::new(Semaphore::new(most)), shutdown: CancellationToken::new() }
+        Self {
+            turns: Mutex::default(),
+            unstored: Mutex::default(),
+            places: Arc::new(Semaphore::new(most)),
+            shutdown: CancellationToken::new(),
+        }
     }
 
     fn turns(&self) -> MutexGuard<'_, HashMap<MessageId, Arc<LiveTurn>>> {
         self.turns.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn unstored(&self) -> MutexGuard<'_, HashSet<TurnId>> {
+        self.unstored.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Those that run.
+    pub(in crate::app) fn by_turn(&self) -> Vec<(TurnId, Arc<LiveTurn>)> {
+        self.turns().values().map(|live| (live.ids.turn_id, Arc::clone(live))).collect()
+    }
+
+    /// Those that run or are still to be stored.
+    pub(in crate::app) fn known(&self) -> HashSet<TurnId> {
+        let unstored = self.unstored().clone();
+        self.turns().values().map(|live| live.ids.turn_id).chain(unstored).collect()
+    }
+
+    /// Notes that a turn is still to be stored, until [`LiveTurns::stored`].
+    pub(super) fn keep_unstored(&self, id: TurnId) {
+        self.unstored().insert(id);
+    }
+
+    /// Notes that a turn is stored at last.
+    pub(super) fn stored(&self, id: TurnId) {
+        self.unstored().remove(&id);
     }
 
     /// How many run.

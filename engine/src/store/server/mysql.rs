@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::str::FromStr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use secrecy::{ExposeSecret, SecretString};
@@ -19,8 +19,6 @@ use crate::store::tx::{Said, Tx};
 pub(in crate::store) struct Mysql {
     pub(in crate::store) pool: MySqlPool,
     statements: Arc<Statements>,
-    /// Holds what [`Self::claim`] has locked.
-    claim: Arc<Mutex<Option<MySqlConnection>>>,
 }
 
 impl Mysql {
@@ -49,7 +47,7 @@ impl Mysql {
             })
         });
         let statements = Arc::new(Statements::new(Dialect::Mysql));
-        Ok(Self { pool: pool.connect_lazy_with(options), statements, claim: Arc::default() })
+        Ok(Self { pool: pool.connect_lazy_with(options), statements })
     }
 
     pub(in crate::store) async fn write<T, F>(&self, job: F) -> Result<T, StoreError>
@@ -74,31 +72,16 @@ impl Mysql {
         self.once("START TRANSACTION READ ONLY", false, job).await
     }
 
-    /// Locks the database for this server, until it is closed or the connection that holds the lock is lost; false when another has it.
-    pub(in crate::store) async fn claim(&self) -> Result<bool, StoreError> {
+    /// Connects once, without the patience that the pool has with a server that is not there.
+    pub(in crate::store) async fn reach(&self) -> Result<(), StoreError> {
         let failed = |error: sqlx::Error| meaning(&error, &MYSQL);
-        // Not out of the pool, which would wait and wait for a server that is not there.
         let options = self.pool.connect_options();
         let connecting = tokio::time::timeout(CONNECT_PATIENCE, MySqlConnection::connect_with(&options)).await;
-        let mut connection = connecting.map_err(|_| StoreError::Unreachable("it does not answer"))?.map_err(failed)?;
-        // The server's locks are for all of its databases: the name says which this is.
-        let locked = sqlx::query_scalar("SELECT CAST(GET_LOCK(LEFT(CONCAT('parlor_', DATABASE()), 64), 0) AS SIGNED)");
-        let locked: Option<i64> = locked.fetch_one(&mut connection).await.map_err(failed)?;
-        if locked != Some(1) {
-            return Ok(false);
-        }
-        // An idle connection would be closed in the end, and the lock with it.
-        sqlx::query("SET SESSION wait_timeout = 31536000").execute(&mut connection).await.map_err(failed)?;
-        *self.claim.lock().unwrap_or_else(PoisonError::into_inner) = Some(connection);
-        Ok(true)
+        let connection = connecting.map_err(|_| StoreError::Unreachable("it does not answer"))?.map_err(failed)?;
+        connection.close().await.map_err(failed)
     }
 
     pub(in crate::store) async fn close(&self) {
-        let claim = self.claim.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(connection) = claim {
-            // Gone in one way or the other; the lock goes with it.
-            let _ = connection.close().await;
-        }
         self.pool.close().await;
     }
 
