@@ -129,15 +129,18 @@ impl App {
     pub fn new(settings: Settings, db: Db, clock: Clock, providers: Providers) -> Result<Self, AppError> {
         let vision = Vision::of(settings.chat.vision_models.clone());
         let toolbox = Toolbox::from_settings(&settings).map_err(|error| AppError::Internal(error.to_string()))?;
-        let moderator = Moderator::from_settings(&settings).map_err(|error| AppError::Internal(error.to_string()))?;
+        let internal = |error: &dyn std::error::Error| AppError::Internal(error.to_string());
+        let shared = Shared::from_settings(&settings.shared, &settings.security.secret_key);
+        let shared = shared.map_err(|error| internal(&error))?;
+        let moderator = Moderator::from_settings(&settings, Arc::clone(&shared.cache), clock.clone());
+        let moderator = moderator.map_err(|error| internal(&error))?;
         Ok(Self {
             inner: Arc::new(Inner {
                 moderator,
                 toolbox,
                 passwords: Passwords::new(&settings.security)?,
                 tokens: Tokens::new(&settings.security),
-                shared: Shared::from_settings(&settings.shared, &settings.security.secret_key)
-                    .map_err(|error| AppError::Internal(error.to_string()))?,
+                shared,
                 vocabularies: Vocabularies::default(),
                 prices: Prices::new(&settings.metering, providers.is_mock())
                     .map_err(|error| AppError::Internal(format!("the built-in prices: {error}")))?,
