@@ -1,6 +1,7 @@
 //! Redis servers, and what shares them.
 
 use std::net::TcpListener;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -12,9 +13,12 @@ use tempfile::TempDir;
 /// The longest that anything is waited for.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
+/// The replicas' secret key.
+pub const SECRET: &str = "the secret key of these tests";
+
 /// One process' share in the Redis at `url`.
 pub fn shared_at(url: &str) -> Shared {
-    Shared::from_settings(&settings(url), &SecretString::from("the secret key of these tests")).unwrap()
+    Shared::from_settings(&settings(url), &SecretString::from(SECRET)).unwrap()
 }
 
 pub fn settings(url: &str) -> SharedSettings {
@@ -34,15 +38,38 @@ pub fn unique(name: &str) -> String {
 
 /// A Redis of the test's own, which it may stop and start. It keeps nothing on the disk.
 pub struct RedisProcess {
-    port: u16,
+    pub port: u16,
+    arguments: Vec<String>,
     folder: TempDir,
     child: Option<Child>,
 }
 
 impl RedisProcess {
     pub fn start() -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let mut process = Self { port, folder: TempDir::new().unwrap(), child: None };
+        let port = free_port();
+        Self::with(port, vec!["--port".to_owned(), port.to_string()])
+    }
+
+    /// One that takes TLS connections alone, with `server.pem` and `server.key` of that folder, of one user.
+    pub fn with_tls(certificates: &Path, user: &str, password: &str) -> Self {
+        let port = free_port();
+        let file = |name: &str| certificates.join(name).to_str().unwrap().to_owned();
+        let password = format!(">{password}");
+        let mut arguments: Vec<String> = ["--port", "0", "--tls-auth-clients", "no"].map(str::to_owned).into();
+        arguments.extend(["--tls-port".to_owned(), port.to_string()]);
+        for (option, name) in
+            [("--tls-cert-file", "server.pem"), ("--tls-key-file", "server.key"), ("--tls-ca-cert-file", "ca.pem")]
+        {
+            arguments.extend([option.to_owned(), file(name)]);
+        }
+        arguments.extend(
+            ["--user", "default", "off", "--user", user, "on", &password, "~*", "&*", "+@all"].map(str::to_owned),
+        );
+        Self::with(port, arguments)
+    }
+
+    fn with(port: u16, arguments: Vec<String>) -> Self {
+        let mut process = Self { port, arguments, folder: TempDir::new().unwrap(), child: None };
         process.go_on();
         process
     }
@@ -54,7 +81,8 @@ impl RedisProcess {
     /// Starts it again on the same port, empty; returns when it listens.
     pub fn go_on(&mut self) {
         let child = Command::new("redis-server")
-            .args(["--bind", "127.0.0.1", "--port", &self.port.to_string()])
+            .args(["--bind", "127.0.0.1"])
+            .args(&self.arguments)
             .args(["--save", "", "--appendonly", "no", "--dir"])
             .arg(self.folder.path())
             .stdout(Stdio::null())
@@ -82,6 +110,10 @@ impl Drop for RedisProcess {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// Waits until `condition` holds.

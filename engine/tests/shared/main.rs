@@ -2,5 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods)]
 
 mod bus;
+mod connections;
 mod counters;
+#[path = "../support/database.rs"]
+mod database;
 mod kit;
+mod replicas;
