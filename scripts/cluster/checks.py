@@ -72,6 +72,8 @@ class Report:
         unended = [message for message in streams if message.ended_with != "done" and not on_killed(message)]
         for message in unended[:20]:
             print(f"stream {message.text.split()[0]} ended with {message.ended_with} after {message.tries[0].began - start:+.1f} s: {[(round(t.began - start, 1), t.status, t.upstream, t.why) for t in message.tries]}")
+        cut = [t for m in load.messages for t in m.tries if t.upstream == kill.killed and t.began <= kill.began <= t.ended]
+        in_flight = len(cut)
         stored = self.stored(cluster)
         absent = [m for m in acknowledged if m.dialect != "openai" and stored.get(m.text) != [m.text]]
         for message in absent[:20]:
@@ -92,6 +94,7 @@ class Report:
             ("events lost or repeated", len(faults), not faults),
             ("streams not read to their end, but for the killed replica's", len(unended), not unended),
             ("turns pending in the end", 0, True),
+            ("requests in flight on the killed replica", in_flight, None),
             ("requests that failed without a cause", len(failures), not failures),
         ]
         print("\n| incident | lasted | requests meanwhile | failed, as they may |\n|---|---|---|---|")

@@ -190,5 +190,5 @@ class Load:
         message.faults.append("it never ended")
 
     def clients(self):
-        return [self.classic(), self.classic(), self.full_chatbot(), self.native(), self.native(), self.mvp(), self.advanced(),
-                self.openai(), *(self.stream() for _ in range(6))]
+        kinds = [self.classic, self.full_chatbot, self.native, self.mvp, self.advanced, self.openai]
+        return [*(kind() for kind in kinds for _ in range(2)), *(self.stream() for _ in range(6))]

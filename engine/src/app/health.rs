@@ -71,6 +71,9 @@ impl App {
         let gauge = |n: usize| f64::from(u32::try_from(n).unwrap_or(u32::MAX));
         metrics::gauge!("parlor_queue_depth", "queue" => "database_writes").set(gauge(writes));
         metrics::gauge!("parlor_queue_depth", "queue" => "database_reads").set(gauge(reads));
+        if let Some(works) = self.shared.works() {
+            metrics::gauge!("parlor_redis_up").set(f64::from(u8::from(works)));
+        }
         metrics::gauge!("parlor_bus_topics").set(gauge(self.shared.bus.topics()));
         metrics::gauge!("parlor_turns_running").set(gauge(self.turns.running()));
     }

@@ -168,7 +168,6 @@ impl Link {
         if self.is_down.swap(true, Ordering::Relaxed) {
             return;
         }
-        metrics::gauge!("parlor_redis_up").set(0.0);
         tracing::warn!(address = %self.info().addr(), reason, "Redis fails: what replicas share is kept by each alone until it is back");
         tokio::spawn(probe(Arc::downgrade(self)));
     }
@@ -183,7 +182,6 @@ async fn probe(link: Weak<Link>) {
         if matches!(tokio::time::timeout(PATIENCE, ping(&mut manager)).await, Ok(Ok(()))) {
             *link.manager.lock().unwrap_or_else(PoisonError::into_inner) = Some(manager);
             link.is_down.store(false, Ordering::Relaxed);
-            metrics::gauge!("parlor_redis_up").set(1.0);
             tracing::info!(address = %link.info().addr(), "Redis is back");
             return;
         }

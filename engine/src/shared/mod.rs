@@ -61,6 +61,12 @@ impl Shared {
         }
     }
 
+    /// Whether Redis did what it was asked last; `None` without one. Asks nothing.
+    #[must_use]
+    pub fn works(&self) -> Option<bool> {
+        self.link.as_ref().map(|link| !link.is_down())
+    }
+
     /// How Redis is now; asks it, for less than a second.
     pub async fn state(&self) -> LinkState {
         match &self.link {
