@@ -1,6 +1,7 @@
 //! What replicas share, through Redis; without it, what the parts of one process share.
 
 mod bus;
+mod cache;
 mod counters;
 mod link;
 mod open_doors;
@@ -9,6 +10,7 @@ mod pseudonyms;
 use std::sync::Arc;
 
 pub use bus::{Bus, BusEvent, Subscription};
+pub use cache::Cache;
 pub use counters::{Counted, Counters, Limit, Refused, Subject};
 pub use link::{LinkError, LinkState};
 pub use open_doors::{OpenDoor, OpenDoors, Standing};
@@ -26,6 +28,8 @@ pub struct Shared {
     pub bus: Bus,
     /// What has been counted against limits.
     pub counters: Arc<Counters>,
+    /// What need not be found out twice.
+    pub cache: Arc<Cache>,
     link: Option<Arc<Link>>,
 }
 
@@ -40,7 +44,8 @@ impl Shared {
         let names = Pseudonyms::new(secret);
         Ok(Self {
             bus: Bus::redis(Arc::clone(&link)),
-            counters: Arc::new(Counters::redis(Arc::clone(&link), names)),
+            counters: Arc::new(Counters::redis(Arc::clone(&link), names.clone())),
+            cache: Arc::new(Cache::redis(Arc::clone(&link), names)),
             link: Some(link),
         })
     }
@@ -48,7 +53,12 @@ impl Shared {
     /// What the parts of one process share.
     #[must_use]
     pub fn memory() -> Self {
-        Self { bus: Bus::memory(), counters: Arc::new(Counters::memory()), link: None }
+        Self {
+            bus: Bus::memory(),
+            counters: Arc::new(Counters::memory()),
+            cache: Arc::new(Cache::memory()),
+            link: None,
+        }
     }
 
     /// How Redis is now; asks it, for less than a second.

@@ -137,9 +137,12 @@ fn error_event(refusal: &Refusal) -> ErrorEvent {
     let (code, detail) = match refusal {
         Refusal::App(AppError::Internal(_)) => ("internal", "Internal server error".to_owned()),
         Refusal::App(error @ AppError::NotFound(_)) => ("not_found", error.to_string()),
-        Refusal::App(error @ (AppError::Overloaded | AppError::ShuttingDown | AppError::ModerationDown)) => {
-            ("unavailable", error.to_string())
-        }
+        Refusal::App(
+            error @ (AppError::Overloaded
+            | AppError::DatabaseAway(_)
+            | AppError::ShuttingDown
+            | AppError::ModerationDown),
+        ) => ("unavailable", error.to_string()),
         Refusal::App(error @ AppError::TooMany(_)) => ("rate_limited", error.to_string()),
         Refusal::App(error @ AppError::QuotaExceeded(_)) => ("quota_exceeded", error.to_string()),
         Refusal::App(error) => (error.code().unwrap_or("invalid_request"), error.to_string()),

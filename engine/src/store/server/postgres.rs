@@ -79,7 +79,7 @@ impl Postgres {
         match outcome {
             Ok(value) if commits => {
                 transaction.commit().await.map_err(|error| match failed(error) {
-                    StoreError::Clash => StoreError::Clash,
+                    known @ (StoreError::Clash | StoreError::Unreachable(_)) => known,
                     other => StoreError::Commit(other.to_string()),
                 })?;
                 Ok(value)
