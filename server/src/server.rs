@@ -81,6 +81,10 @@ pub async fn run(settings: Settings) -> Result<(), ServerError> {
         async move { app.hear_revocations().await }
     });
     let beating = tokio::spawn(beat_regularly(app.clone()));
+    let answering = tokio::spawn({
+        let app = app.clone();
+        async move { app.answer_servers().await }
+    });
     let draining = context.draining.clone();
     let sockets = context.sockets.clone();
     let serving = tokio::spawn(listener::serve(socket, router(context), settings.max_connections, draining.clone()));
@@ -128,6 +132,7 @@ pub async fn run(settings: Settings) -> Result<(), ServerError> {
     checking.abort();
     hearing.abort();
     beating.abort();
+    answering.abort();
     Ok(())
 }
 

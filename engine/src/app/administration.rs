@@ -185,7 +185,7 @@ impl App {
     /// Deletes the account, stops its running answers and shuts what is open for it.
     pub(super) async fn erase_account(&self, id: AccountId) -> Result<(), AppError> {
         told(self.db.delete_account(id, self.clock.now()).await?)?;
-        self.turns.cancel_owner(id);
+        self.stop_account(id).await;
         self.revoke(Revoked::Account(id)).await;
         let app = self.clone();
         self.tasks.spawn(async move { app.release_leftovers().await });

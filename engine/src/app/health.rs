@@ -75,6 +75,10 @@ impl App {
             metrics::gauge!("parlor_redis_up").set(f64::from(u8::from(works)));
         }
         metrics::gauge!("parlor_bus_topics").set(gauge(self.shared.bus.topics()));
+        let (sockets, accounts) = self.presence.count();
+        metrics::gauge!("parlor_sockets_open").set(gauge(sockets));
+        metrics::gauge!("parlor_accounts_online").set(gauge(accounts));
+        metrics::gauge!("parlor_turns_mirrored").set(gauge(self.turns.mirrored()));
         metrics::gauge!("parlor_turns_running").set(gauge(self.turns.running()));
     }
 }

@@ -18,6 +18,7 @@ mod moderation;
 mod passwords;
 mod personal_data;
 mod preferences;
+mod presence;
 mod profiles;
 mod revocation;
 mod servers;
@@ -46,6 +47,7 @@ pub use metering::{Estimate, QuotaStatus, Reservation, Spent, UsageReport};
 pub use moderation::ModerationFilter;
 pub use personal_data::{Person, PersonalData, PersonalDataPlace};
 pub use preferences::Unnamed;
+pub use presence::{Elsewhere, Heard};
 pub use profiles::{ProfileRequest, Usage};
 pub use shares::{Export, SharedConversation, SharedLink};
 pub use threads::ThreadPage;
@@ -64,7 +66,7 @@ use crate::providers::{Providers, Vision};
 use crate::shared::{OpenDoors, Shared};
 use crate::store::Db;
 use crate::tools::Toolbox;
-use chat::LiveTurns;
+use chat::{Forwarders, LiveTurns};
 use gateway::Gateway;
 use mail_links::LINKS_AT_ONCE;
 use metering::{Prices, Vocabularies};
@@ -96,6 +98,8 @@ pub struct Inner {
     open_doors: OpenDoors,
     turns: LiveTurns,
     watch: servers::Watch,
+    forwarders: Forwarders,
+    presence: presence::Presence,
     gateway: Gateway,
     mailer: Mailer,
     blobs: Blobs,
@@ -125,8 +129,24 @@ impl App {
     ///
     /// # Errors
     /// When the password hash, Redis' client, moderation, the mail server's client or the bucket's refuses its settings.
-    #[allow(clippy::disallowed_methods, reason = "uptime is measured from here")]
     pub fn new(settings: Settings, db: Db, clock: Clock, providers: Providers) -> Result<Self, AppError> {
+        let shared = Shared::from_settings(&settings.shared, &settings.security.secret_key)
+            .map_err(|error| AppError::Internal(error.to_string()))?;
+        Self::sharing(shared, settings, db, clock, providers)
+    }
+
+    /// As [`App::new`], with what it shares with other applications.
+    ///
+    /// # Errors
+    /// As [`App::new`].
+    #[allow(clippy::disallowed_methods, reason = "uptime is measured from here")]
+    pub fn sharing(
+        shared: Shared,
+        settings: Settings,
+        db: Db,
+        clock: Clock,
+        providers: Providers,
+    ) -> Result<Self, AppError> {
         let vision = Vision::of(settings.chat.vision_models.clone());
         let toolbox = Toolbox::from_settings(&settings).map_err(|error| AppError::Internal(error.to_string()))?;
         let internal = |error: &dyn std::error::Error| AppError::Internal(error.to_string());
@@ -147,6 +167,8 @@ impl App {
                 open_doors: OpenDoors::default(),
                 turns: LiveTurns::new(settings.chat.max_running_turns),
                 watch: servers::Watch::default(),
+                forwarders: Forwarders::default(),
+                presence: presence::Presence::default(),
                 gateway: Gateway::new(settings.gateway.max_running_calls, clock.now()),
                 mailer: Mailer::from_settings(&settings.mail).map_err(|error| AppError::Internal(error.to_string()))?,
                 blobs: Blobs::from_settings(&settings)?,

@@ -3,56 +3,90 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use parlor_engine::app::chat::Event;
+use parlor_engine::app::Heard;
+use parlor_engine::app::chat::{Event, SendMessage};
 use parlor_engine::config::Settings;
-use parlor_engine::domain::{ContentHash, TurnState};
+use parlor_engine::domain::{ContentHash, IdempotencyKey, TurnState};
 
-use crate::kit::{Fixture, end_of, events, soon, text_of};
+use crate::kit::{Fixture, end_of, events, message, soon, text_of};
 
-/// Runs each of the named tests, which take two servers at one database, on each database server.
-macro_rules! on_every_server {
-    ($($name:ident),+ $(,)?) => {
+/// How the two servers of a test hear of each other besides the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum By {
+    Nothing,
+    OneBus,
+    Redis,
+}
+
+macro_rules! on_servers {
+    ($($way:ident = $by:ident: $($name:ident),+;)+) => {
         mod postgres {
-            $(
-                #[tokio::test]
-                #[ignore = "needs PARLOR_TEST_POSTGRES_URL"]
-                async fn $name() {
-                    super::on_server("PARLOR_TEST_POSTGRES_URL", super::$name).await;
-                }
-            )+
+            $(mod $way {
+                $(
+                    #[tokio::test]
+                    #[ignore = "needs PARLOR_TEST_POSTGRES_URL"]
+                    async fn $name() {
+                        super::super::on_server("PARLOR_TEST_POSTGRES_URL", super::super::By::$by, super::super::$name).await;
+                    }
+                )+
+            })+
         }
         mod mysql {
-            $(
-                #[tokio::test]
-                #[ignore = "needs PARLOR_TEST_MYSQL_URL"]
-                async fn $name() {
-                    super::on_server("PARLOR_TEST_MYSQL_URL", super::$name).await;
-                }
-            )+
+            $(mod $way {
+                $(
+                    #[tokio::test]
+                    #[ignore = "needs PARLOR_TEST_MYSQL_URL"]
+                    async fn $name() {
+                        super::super::on_server("PARLOR_TEST_MYSQL_URL", super::super::By::$by, super::super::$name).await;
+                    }
+                )+
+            })+
         }
     };
 }
 
-on_every_server!(
-    what_a_dead_server_left_open_is_interrupted_and_billed_once,
-    a_server_that_signs_off_leaves_its_turns_to_the_others_at_once,
-    a_server_that_comes_back_overwrites_nothing,
-    a_server_that_lives_keeps_its_turns,
-    a_content_in_another_servers_hands_is_left_alone,
-    the_first_admin_is_made_once,
+on_servers!(
+    alone = Nothing:
+        what_a_dead_server_left_open_is_interrupted_and_billed_once,
+        a_server_that_signs_off_leaves_its_turns_to_the_others_at_once,
+        a_server_that_comes_back_overwrites_nothing,
+        a_server_that_lives_keeps_its_turns,
+        a_content_in_another_servers_hands_is_left_alone,
+        the_first_admin_is_made_once,
+        a_turn_is_followed_on_another_server_from_any_event,
+        a_turn_is_stopped_on_another_server,
+        a_turn_whose_conversation_is_deleted_elsewhere_is_stopped,
+        the_same_key_at_once_on_both_is_one_call_and_one_answer,
+        readers_elsewhere_hear_that_the_server_died;
+    one_bus = OneBus:
+        a_turn_is_followed_on_another_server_from_any_event,
+        a_long_answer_is_followed_on_another_server,
+        a_turn_is_stopped_on_another_server,
+        a_turn_whose_conversation_is_deleted_elsewhere_is_stopped,
+        the_same_key_at_once_on_both_is_one_call_and_one_answer,
+        readers_elsewhere_hear_that_the_server_died;
+    redis = Redis:
+        a_turn_is_followed_on_another_server_from_any_event,
+        a_turn_is_stopped_on_another_server,
+        a_socket_hears_what_is_sent_on_another_server;
 );
 
 const LEASE: Duration = Duration::from_millis(700);
 
-async fn on_server<F: Future<Output = ()>>(variable: &str, test: impl FnOnce(Fixture, Fixture) -> F) {
+async fn on_server<F: Future<Output = ()>>(variable: &str, by: By, test: impl FnOnce(Fixture, Fixture) -> F) {
     let run = |url: String| async move {
         let often = |settings: &mut Settings| {
             settings.chat.checkpoint_interval = Duration::from_millis(5);
             settings.database.server_lease = LEASE;
             settings.database.pool_size = 8;
+            if by == By::Redis {
+                let redis = std::env::var("PARLOR_TEST_REDIS_URL")
+                    .expect("PARLOR_TEST_REDIS_URL is not set: see scripts/services");
+                settings.shared.redis_url = Some(redis.into());
+            }
         };
         let one = Fixture::at_url(&url, often).await;
-        let two = one.beside().await;
+        let two = if by == By::OneBus { one.beside_on_one_bus().await } else { one.beside().await };
         let (first, second) = (one.app.clone(), two.app.clone());
         for app in [&first, &second] {
             assert_eq!(app.take_up().await.unwrap(), 0);
@@ -198,4 +232,183 @@ async fn the_first_admin_is_made_once(one: Fixture, two: Fixture) {
     assert_eq!(one.number(admins).await, 1);
     one.app.close().await;
     two.app.close().await;
+}
+
+/// A server that does what servers do beside their requests, until this is dropped.
+struct Serving(Vec<tokio::task::JoinHandle<()>>);
+
+impl Serving {
+    fn of(server: &Fixture) -> Self {
+        let (beating, answering) = (server.app.clone(), server.app.clone());
+        let beats = async move {
+            loop {
+                beating.beat().await.unwrap();
+                tokio::time::sleep(beating.beat_every()).await;
+            }
+        };
+        Self(vec![tokio::spawn(beats), tokio::spawn(async move { answering.answer_servers().await })])
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        for task in &self.0 {
+            task.abort();
+        }
+    }
+}
+
+/// Numbers, and what stands under them, but for what may differ: a stored end names the model that answered.
+fn shown(events: &[(u64, Event)]) -> Vec<(u64, String)> {
+    let show = |event: &Event| match event {
+        Event::End(ending) => format!("{:?} {} {:?}", ending.state, ending.content, ending.usage),
+        other => format!("{other:?}"),
+    };
+    events.iter().map(|(number, event)| (*number, show(event))).collect()
+}
+
+async fn a_turn_is_followed_on_another_server_from_any_event(one: Fixture, two: Fixture) {
+    let _serving = [Serving::of(&one), Serving::of(&two)];
+    let turn = one.send("Hello").await;
+    let call = one.call().await;
+    call.say("one ");
+    let elsewhere = two.app.follow_turn(&two.caller, turn.message_id).await.unwrap();
+    let readers: Vec<_> = (0..12)
+        .map(|after| {
+            let elsewhere = elsewhere.clone();
+            tokio::spawn(async move { events(&elsewhere, after).await })
+        })
+        .collect();
+    // What is said is read while it is said.
+    let mut reader = elsewhere.follow(1);
+    assert_eq!(soon(reader.next()).await, Some((2, Event::Chunk { content: "one ".into() })));
+    for number in 3..9 {
+        call.say("more ");
+        assert_eq!(soon(reader.next()).await, Some((number, Event::Chunk { content: "more ".into() })));
+    }
+    call.finish();
+    let whole = shown(&events(&turn, 0).await);
+    assert_eq!(whole.len(), 9);
+    for (after, reader) in readers.into_iter().enumerate() {
+        assert_eq!(shown(&reader.await.unwrap()), whole[after.min(whole.len())..], "from {after}");
+    }
+    assert_eq!(soon(elsewhere.ending()).await.content, "one more more more more more more ");
+    let again = two.app.follow_turn(&two.caller, turn.message_id).await.unwrap();
+    assert_eq!(shown(&events(&again, 4).await), whole[4..]);
+}
+
+async fn a_long_answer_is_followed_on_another_server(one: Fixture, two: Fixture) {
+    let _serving = [Serving::of(&one), Serving::of(&two)];
+    let turn = one.send("Hello").await;
+    let call = one.call().await;
+    let elsewhere = two.app.follow_turn(&two.caller, turn.message_id).await.unwrap();
+    let reading = tokio::spawn({
+        let elsewhere = elsewhere.clone();
+        async move { events(&elsewhere, 0).await }
+    });
+    for word in 0..5000 {
+        call.say(&format!("{word} "));
+        if word % 100 == 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+    call.finish();
+    let whole = shown(&events(&turn, 0).await);
+    assert_eq!(shown(&reading.await.unwrap()), whole);
+}
+
+async fn a_turn_is_stopped_on_another_server(one: Fixture, two: Fixture) {
+    let _serving = [Serving::of(&one), Serving::of(&two)];
+    let turn = one.send("Hello").await;
+    let call = one.call().await;
+    call.say("so far");
+    one.until_stored(turn.message_id, "so far").await;
+    let ending = soon(two.app.stop_turn(&two.caller, turn.message_id)).await.unwrap();
+    assert_eq!((ending.state, ending.content.as_str()), (TurnState::Cancelled, "so far"));
+    call.dropped().await;
+    assert_eq!(soon(turn.ending()).await.state, TurnState::Cancelled);
+    assert_eq!(one.ledger().await.len(), 1);
+}
+
+async fn a_turn_whose_conversation_is_deleted_elsewhere_is_stopped(one: Fixture, two: Fixture) {
+    let _serving = [Serving::of(&one), Serving::of(&two)];
+    let turn = one.send("Hello").await;
+    let call = one.call().await;
+    let elsewhere = two.app.follow_turn(&two.caller, turn.message_id).await.unwrap();
+    two.app.delete_conversation(&two.caller, turn.conversation_id).await.unwrap();
+    call.dropped().await;
+    assert_eq!(soon(turn.ending()).await.state, TurnState::Cancelled);
+    assert_eq!(soon(elsewhere.ending()).await.state, TurnState::Cancelled);
+}
+
+async fn the_same_key_at_once_on_both_is_one_call_and_one_answer(one: Fixture, two: Fixture) {
+    let _serving = [Serving::of(&one), Serving::of(&two)];
+    let key = IdempotencyKey::parse("key-1").unwrap();
+    let sends = (0..16).map(|n| {
+        let server = if n % 2 == 0 { &one } else { &two };
+        let message = SendMessage { idempotency_key: Some(key.clone()), stream: false, ..message("Hello") };
+        async move {
+            let turn = server.send_as(message).await.unwrap();
+            (turn.message_id, soon(turn.ending()).await.content.clone())
+        }
+    });
+    let answering = async {
+        let call = tokio::select! {
+            call = one.call() => call,
+            call = two.call() => call,
+        };
+        call.say("only one");
+        call.finish();
+    };
+    let (answers, ()) = tokio::join!(join_all(sends), answering);
+    assert!(answers.iter().all(|answer| *answer == answers[0] && answer.1 == "only one"), "{answers:?}");
+    assert!(!one.was_called() && !two.was_called());
+    assert_eq!(one.number("SELECT COUNT(*) FROM messages").await, 2);
+    assert_eq!(one.ledger().await.len(), 1);
+}
+
+async fn readers_elsewhere_hear_that_the_server_died(one: Fixture, two: Fixture) {
+    let serving = Serving::of(&one);
+    let _serving = Serving::of(&two);
+    let turn = one.send("Hello").await;
+    let call = one.call().await;
+    call.say("so far");
+    let elsewhere = two.app.follow_turn(&two.caller, turn.message_id).await.unwrap();
+    let mut reader = elsewhere.follow(1);
+    assert_eq!(soon(reader.next()).await, Some((2, Event::Chunk { content: "so far".into() })));
+    drop(serving);
+    let Some((3, Event::End(ending))) = soon(reader.next()).await else { panic!("an end") };
+    assert_eq!((ending.state, ending.content.as_str()), (TurnState::Interrupted, "so far"));
+    // Who has more than was stored hears the end, too.
+    let mut ahead = elsewhere.follow(7);
+    assert!(matches!(soon(ahead.next()).await, Some((8, Event::End(_)))));
+    assert_eq!(soon(ahead.next()).await, None);
+}
+
+async fn a_socket_hears_what_is_sent_on_another_server(one: Fixture, two: Fixture) {
+    let _serving = [Serving::of(&one), Serving::of(&two)];
+    let mut ear = two.app.listen_elsewhere(&two.caller).await.unwrap();
+    let turn = one.send("Hello").await;
+    // Accounts of other tests have the same number in the same Redis.
+    while soon(ear.next()).await != Heard::Sent(turn.message_id) {}
+    let (message, followed) = two.app.sent_elsewhere(&two.caller, turn.message_id).await.unwrap();
+    assert_eq!((message.id, message.content.as_str()), (turn.user_message_id, "Hello"));
+    let call = one.call().await;
+    call.say("Hi");
+    call.finish();
+    assert_eq!(text_of(&events(&followed, 0).await), "Hi");
+}
+
+#[tokio::test]
+async fn a_socket_hears_what_its_account_says_and_nothing_of_others() {
+    let fixture = Fixture::new().await;
+    fixture.send("before").await;
+    let mut ear = fixture.app.listen_elsewhere(&fixture.caller).await.unwrap();
+    let stranger = fixture.app.guest(parlor_engine::domain::GuestRealm::Classic, "mallory").await.unwrap();
+    let mut others = fixture.app.listen_elsewhere(&stranger).await.unwrap();
+    let turn = fixture.send("Hello").await;
+    assert_eq!(soon(ear.next()).await, Heard::Sent(turn.message_id));
+    assert!(fixture.app.sent_elsewhere(&stranger, turn.message_id).await.is_err());
+    let theirs = fixture.app.send_message(&stranger, message("theirs")).await.unwrap();
+    assert_eq!(soon(others.next()).await, Heard::Sent(theirs.message_id));
 }

@@ -68,13 +68,14 @@ impl Opening {
         Ok(Self { caller, token: token.into(), protocol })
     }
 
-    /// Opens the socket, whose frames carry messages of type `M`.
+    /// Opens the socket, whose frames carry messages of type `M`. One that `hears` is told, too, what the account says by other ways.
     ///
     /// # Errors
     /// When the request is no WebSocket's opening request.
     pub fn accept<M: MessageFrame>(
         self,
         context: Context,
+        hears: bool,
         upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
     ) -> Result<Response, Refusal> {
         let upgrade = upgrade.map_err(|rejection| Invalid::new("upgrade", rejection.body_text()))?;
@@ -89,7 +90,7 @@ impl Opening {
             sockets.track_future(async move {
                 let inner = context.clone();
                 let receive = move |text| receive::<M>(inner.clone(), Arc::clone(&token), text);
-                websocket::serve(context, &caller, socket, receive).await;
+                websocket::serve(context, &caller, socket, hears, receive).await;
             })
         }))
     }

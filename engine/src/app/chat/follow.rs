@@ -198,6 +198,9 @@ impl TurnHandle {
             if let Some(ending) = live.ending() {
                 return ending;
             }
+            if let Some(left) = live.left() {
+                return left;
+            }
             // The sender lives in `live`, which is held here.
             let _ = newest.changed().await;
         }
@@ -321,6 +324,9 @@ impl App {
             let record = record.ok_or(AppError::NotFound(Noun::Message))?;
             if record.state.is_final() {
                 return Ok(TurnHandle::stored(record, caller, is_replay));
+            }
+            if self.db.is_shared() && record.server_id != Some(self.db.server()) {
+                return Ok(TurnHandle::live(self.mirror(&record, caller.id()), caller, is_replay));
             }
             if patience > ATTACH_PATIENCE {
                 return Err(AppError::Overloaded);
