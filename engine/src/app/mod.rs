@@ -149,11 +149,8 @@ impl App {
     ) -> Result<Self, AppError> {
         let vision = Vision::of(settings.chat.vision_models.clone());
         let toolbox = Toolbox::from_settings(&settings).map_err(|error| AppError::Internal(error.to_string()))?;
-        let internal = |error: &dyn std::error::Error| AppError::Internal(error.to_string());
-        let shared = Shared::from_settings(&settings.shared, &settings.security.secret_key);
-        let shared = shared.map_err(|error| internal(&error))?;
-        let moderator = Moderator::from_settings(&settings, Arc::clone(&shared.cache), clock.clone());
-        let moderator = moderator.map_err(|error| internal(&error))?;
+        let moderator = Moderator::from_settings(&settings, Arc::clone(&shared.cache), clock.clone())
+            .map_err(|error| AppError::Internal(error.to_string()))?;
         Ok(Self {
             inner: Arc::new(Inner {
                 moderator,
