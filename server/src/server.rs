@@ -80,7 +80,8 @@ pub async fn run(settings: Settings) -> Result<(), ServerError> {
         let app = app.clone();
         async move { app.hear_revocations().await }
     });
-    let beating = tokio::spawn(beat_regularly(app.clone()));
+    let last_beat = CancellationToken::new();
+    let beating = tokio::spawn(beat_regularly(app.clone(), last_beat.clone()));
     let answering = tokio::spawn({
         let app = app.clone();
         async move { app.answer_servers().await }
@@ -120,7 +121,10 @@ pub async fn run(settings: Settings) -> Result<(), ServerError> {
             () = turns => tracing::warn!("some connections did not end in time"),
         }
         // Or it would be on the list again.
-        beating.abort();
+        last_beat.cancel();
+        if beating.await.is_err() {
+            tracing::error!("this server's signs of life ended before it did");
+        }
         app.close().await;
     };
     tokio::select! {
@@ -131,7 +135,6 @@ pub async fn run(settings: Settings) -> Result<(), ServerError> {
     upkeep.abort();
     checking.abort();
     hearing.abort();
-    beating.abort();
     answering.abort();
     Ok(())
 }
@@ -172,11 +175,15 @@ async fn check_doors_regularly(app: App) {
     }
 }
 
-async fn beat_regularly(app: App) {
+async fn beat_regularly(app: App, last: CancellationToken) {
     let mut tick = tokio::time::interval(app.beat_every());
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
-        tick.tick().await;
+        tokio::select! {
+            biased;
+            () = last.cancelled() => return,
+            _ = tick.tick() => {}
+        }
         match app.beat().await {
             Ok(0) => {}
             Ok(turns) => tracing::warn!(turns, "turns that another server left open are marked as interrupted"),

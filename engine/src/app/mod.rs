@@ -237,6 +237,12 @@ impl App {
     pub async fn close(&self) {
         self.toolbox.close().await;
         self.leave().await;
-        self.db.close().await;
+        if !self.db.is_shared() {
+            return self.db.close().await;
+        }
+        // What was answered is committed there already.
+        if tokio::time::timeout(FLUSH, self.db.close()).await.is_err() {
+            tracing::warn!("the database's connections did not end in time");
+        }
     }
 }

@@ -132,6 +132,19 @@ impl Db {
         }
     }
 
+    /// As [`Db::write`], over a connection that is kept for what must not wait behind everything else. Not for SQLite, which has one writer.
+    async fn write_apart<T, F>(&self, job: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: for<'t> FnOnce(&'t mut Tx<'_>) -> BoxFuture<'t, Result<T, StoreError>> + Clone + Send + 'static,
+    {
+        match &self.backend {
+            Backend::Sqlite(sqlite) => sqlite.write(job).await,
+            Backend::Postgres(postgres) => postgres.write_apart(job).await,
+            Backend::Mysql(mysql) => mysql.write_apart(job).await,
+        }
+    }
+
     /// Runs `job` on one consistent state of the database, which it must not change.
     ///
     /// # Errors

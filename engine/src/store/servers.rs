@@ -61,7 +61,7 @@ impl Db {
     /// What the database says.
     pub async fn beat(&self, now: Timestamp) -> Result<RollCall, StoreError> {
         let server = self.server;
-        self.write(move |tx| Box::pin(async move { beat(tx, server, now).await })).await
+        self.write_apart(move |tx| Box::pin(async move { beat(tx, server, now).await })).await
     }
 
     /// Takes this server off the list: what it still has open is nobody's.

@@ -7,6 +7,7 @@ use parlor_engine::app::Heard;
 use parlor_engine::app::chat::{Event, SendMessage};
 use parlor_engine::config::Settings;
 use parlor_engine::domain::{ContentHash, IdempotencyKey, TurnState};
+use tokio_util::sync::CancellationToken;
 
 use crate::kit::{Fixture, end_of, events, message, soon, text_of};
 
@@ -235,26 +236,31 @@ async fn the_first_admin_is_made_once(one: Fixture, two: Fixture) {
 }
 
 /// A server that does what servers do beside their requests, until this is dropped.
-struct Serving(Vec<tokio::task::JoinHandle<()>>);
+struct Serving {
+    last_beat: CancellationToken,
+    answering: tokio::task::JoinHandle<()>,
+}
 
 impl Serving {
     fn of(server: &Fixture) -> Self {
         let (beating, answering) = (server.app.clone(), server.app.clone());
-        let beats = async move {
-            loop {
-                beating.beat().await.unwrap();
+        let last_beat = CancellationToken::new();
+        let last = last_beat.clone();
+        // As the server does: the next beat does what one could not, and no beat is broken off.
+        tokio::spawn(async move {
+            while !last.is_cancelled() {
+                let _ = beating.beat().await;
                 tokio::time::sleep(beating.beat_every()).await;
             }
-        };
-        Self(vec![tokio::spawn(beats), tokio::spawn(async move { answering.answer_servers().await })])
+        });
+        Self { last_beat, answering: tokio::spawn(async move { answering.answer_servers().await }) }
     }
 }
 
 impl Drop for Serving {
     fn drop(&mut self) {
-        for task in &self.0 {
-            task.abort();
-        }
+        self.last_beat.cancel();
+        self.answering.abort();
     }
 }
 

@@ -8,21 +8,16 @@ use futures_util::stream::SplitSink;
 use futures_util::{SinkExt, StreamExt};
 use http::header::{HOST, ORIGIN};
 use http::{HeaderMap, Uri};
-use parlor_engine::app::chat::{Event, Follower, TurnHandle};
-use parlor_engine::app::{Caller, Elsewhere, Heard};
-use parlor_engine::domain::MessageId;
+use parlor_engine::app::Caller;
+use parlor_engine::app::chat::{Follower, TurnHandle};
 use serde::Serialize;
 
 use super::Context;
 use super::events::{ErrorEvent, WireEvent};
+use super::others::{Other, Others};
 
 /// Messages that may wait for the answer before them.
 const WAITING: usize = 8;
-/// Answers that were asked for by other ways: followed at once, and waiting for it.
-const OTHERS_FOLLOWED: usize = 4;
-const OTHERS_WAITING: usize = 32;
-/// Answers that were asked for here and are remembered as such.
-const OWN: usize = 64;
 /// How long a frame may take to be taken by the other side.
 const SEND_PATIENCE: Duration = Duration::from_secs(30);
 
@@ -58,105 +53,8 @@ struct Frame<'a> {
     event: &'a WireEvent,
 }
 
-/// A message that was sent by another way.
-#[derive(Serialize)]
-struct MessageFrame {
-    r#type: &'static str,
-    seq: u64,
-    conversation_id: String,
-    /// The answer's id, which its frames name.
-    answer_id: String,
-    message: SentMessage,
-}
-
-#[derive(Serialize)]
-struct SentMessage {
-    id: String,
-    role: &'static str,
-    content: String,
-    attachments: Vec<String>,
-    created_at: String,
-}
-
-/// An event of an answer to such a message.
-#[derive(Serialize)]
-struct AnswerFrame<'a> {
-    r#type: &'static str,
-    seq: u64,
-    conversation_id: String,
-    message_id: String,
-    event: Typed<'a>,
-}
-
-#[derive(Serialize)]
-struct Typed<'a> {
-    r#type: &'static str,
-    #[serde(flatten)]
-    event: &'a WireEvent,
-}
-
-#[derive(Serialize)]
-struct MissedFrame {
-    r#type: &'static str,
-    seq: u64,
-}
-
-/// What the account says by other ways than this socket.
-struct Others {
-    ear: Option<Elsewhere>,
-    /// The answers that are followed, and those that wait for it.
-    followed: Vec<(TurnHandle, Follower)>,
-    waiting: VecDeque<TurnHandle>,
-    /// The newest answers that were asked for here.
-    own: VecDeque<MessageId>,
-}
-
-impl Others {
-    /// Notes that an answer was asked for here, and is shown as such.
-    fn note_own(&mut self, id: MessageId) {
-        if self.own.len() == OWN {
-            self.own.pop_front();
-        }
-        self.own.push_back(id);
-    }
-
-    /// Follows a turn, or has it wait; what is too much is left to the history.
-    fn follow(&mut self, turn: TurnHandle) {
-        if self.followed.len() < OTHERS_FOLLOWED {
-            let follower = turn.follow(0);
-            self.followed.push((turn, follower));
-        } else if self.waiting.len() < OTHERS_WAITING {
-            self.waiting.push_back(turn);
-        }
-    }
-
-    /// What that event looks like on the wire; `None` when the answer has ended.
-    fn frame(&mut self, index: usize, event: Option<(u64, Event)>) -> Option<String> {
-        let (turn, follower) = self.followed.remove(index);
-        let Some((seq, event)) = event else {
-            if let Some(next) = self.waiting.pop_front() {
-                self.follow(next);
-            }
-            return None;
-        };
-        let event = WireEvent::of(&turn, event);
-        let frame = AnswerFrame {
-            r#type: "answer",
-            seq,
-            conversation_id: turn.conversation_id.to_string(),
-            message_id: turn.message_id.to_string(),
-            event: Typed { r#type: event.name(), event: &event },
-        };
-        let text = serde_json::to_string(&frame).unwrap_or_default();
-        // At the end, so that each has its turn.
-        self.followed.push((turn, follower));
-        Some(text)
-    }
-}
-
 enum Step {
-    Heard(Heard),
-    Other(usize, Option<(u64, Event)>),
+    Other(Other),
     Incoming(Option<Result<Message, axum::Error>>),
     Event(Option<(u64, WireEvent)>),
     Ping,
@@ -174,8 +72,7 @@ where
     Fut: Future<Output = Incoming>,
 {
     let door = context.app.open_socket(caller);
-    let ear = if hears { context.app.listen_elsewhere(caller).await } else { None };
-    let mut others = Others { ear, followed: Vec::new(), waiting: VecDeque::new(), own: VecDeque::new() };
+    let mut others = Others::new(&context, caller, hears).await;
     let (mut sink, mut source) = socket.split();
     let mut current: Option<(TurnHandle, Follower)> = None;
     let mut waiting = VecDeque::new();
@@ -194,21 +91,10 @@ where
             event = next_event(&mut current), if !is_idle => Step::Event(event),
             () = context.draining.cancelled(), if is_idle => Step::Draining,
             _ = ping.tick() => Step::Ping,
-            step = of_others(&mut others) => step,
+            other = others.next() => Step::Other(other),
         };
         let sent = match step {
-            Step::Heard(Heard::Missed) => send_frame(&mut sink, &MissedFrame { r#type: "missed", seq: 0 }).await,
-            Step::Heard(Heard::Sent(answer)) if others.own.contains(&answer) => true,
-            Step::Heard(Heard::Sent(answer)) => match context.app.sent_elsewhere(caller, answer).await {
-                Ok((message, turn)) => {
-                    let frame = message_frame(message, &turn);
-                    others.follow(turn);
-                    send_frame(&mut sink, &frame).await
-                }
-                // Deleted since, or the database is away: the history has it.
-                Err(_) => true,
-            },
-            Step::Other(index, event) => match others.frame(index, event) {
+            Step::Other(other) => match others.frame(&context, caller, other).await {
                 Some(text) => send(&mut sink, Message::Text(text.into())).await,
                 None => true,
             },
@@ -262,47 +148,6 @@ where
     }
 }
 
-/// What comes of the account's other ways: word of a message, or an event of an answer.
-async fn of_others(others: &mut Others) -> Step {
-    let Others { ear, followed, .. } = others;
-    let heard = async {
-        match ear {
-            Some(ear) => ear.next().await,
-            None => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        heard = heard => Step::Heard(heard),
-        (index, event) = next_of(followed) => Step::Other(index, event),
-    }
-}
-
-/// The next event of those that are followed, and whose it is.
-async fn next_of(followed: &mut [(TurnHandle, Follower)]) -> (usize, Option<(u64, Event)>) {
-    if followed.is_empty() {
-        return std::future::pending().await;
-    }
-    let next = followed.iter_mut().map(|(_, follower)| Box::pin(follower.next()));
-    let (event, index, _) = futures_util::future::select_all(next).await;
-    (index, event)
-}
-
-fn message_frame(message: parlor_engine::domain::Message, turn: &TurnHandle) -> MessageFrame {
-    MessageFrame {
-        r#type: "message",
-        seq: 0,
-        conversation_id: turn.conversation_id.to_string(),
-        answer_id: turn.message_id.to_string(),
-        message: SentMessage {
-            id: message.id.to_string(),
-            role: message.role.as_str(),
-            content: message.content,
-            attachments: message.attachments.into_inner(),
-            created_at: message.created_at.rfc3339(),
-        },
-    }
-}
-
 async fn next_event(current: &mut Option<(TurnHandle, Follower)>) -> Option<(u64, WireEvent)> {
     let (turn, follower) = current.as_mut()?;
     let (number, event) = follower.next().await?;
@@ -315,11 +160,8 @@ pub fn refused(code: &str, detail: &str) -> WireEvent {
 }
 
 async fn send_event(sink: &mut SplitSink<WebSocket, Message>, seq: u64, event: &WireEvent) -> bool {
-    send_frame(sink, &Frame { r#type: event.name(), seq, event }).await
-}
-
-async fn send_frame(sink: &mut SplitSink<WebSocket, Message>, frame: &impl Serialize) -> bool {
-    let text = serde_json::to_string(frame).unwrap_or_default();
+    let frame = Frame { r#type: event.name(), seq, event };
+    let text = serde_json::to_string(&frame).unwrap_or_default();
     send(sink, Message::Text(text.into())).await
 }
 

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use secrecy::{ExposeSecret, SecretString};
-use sqlx::mysql::{MySqlConnectOptions, MySqlSslMode};
+use sqlx::mysql::{MySql, MySqlConnectOptions, MySqlSslMode};
+use sqlx::pool::PoolOptions;
 use sqlx::{ConnectOptions as _, Connection as _, MySqlConnection, MySqlPool};
 
 use super::{Again, CONNECT_PATIENCE, MYSQL, meaning, pool, run};
@@ -18,6 +19,8 @@ use crate::store::tx::{Said, Tx};
 #[derive(Debug, Clone)]
 pub(in crate::store) struct Mysql {
     pub(in crate::store) pool: MySqlPool,
+    /// One connection.
+    apart: MySqlPool,
     statements: Arc<Statements>,
 }
 
@@ -38,16 +41,24 @@ impl Mysql {
             options = options.ssl_ca(ssl_ca).ssl_mode(MySqlSslMode::VerifyCa);
         }
         let seconds = i64::try_from(settings.busy_timeout.as_secs().max(1)).unwrap_or(i64::MAX);
-        let pool = pool(settings).after_connect(move |connection, _| {
-            Box::pin(async move {
-                // A row is locked when it is written or asked for with a lock, and gaps between rows are not.
-                sqlx::query("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED").execute(&mut *connection).await?;
-                sqlx::query("SET SESSION innodb_lock_wait_timeout = ?").bind(seconds).execute(&mut *connection).await?;
-                Ok(())
+        let prepared = |pool: PoolOptions<MySql>| {
+            pool.after_connect(move |connection, _| {
+                Box::pin(async move {
+                    // A row is locked when it is written or asked for with a lock, and gaps between rows are not.
+                    sqlx::query("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
+                        .execute(&mut *connection)
+                        .await?;
+                    sqlx::query("SET SESSION innodb_lock_wait_timeout = ?")
+                        .bind(seconds)
+                        .execute(&mut *connection)
+                        .await?;
+                    Ok(())
+                })
             })
-        });
+        };
         let statements = Arc::new(Statements::new(Dialect::Mysql));
-        Ok(Self { pool: pool.connect_lazy_with(options), statements })
+        let apart = prepared(pool(settings).max_connections(1)).connect_lazy_with(options.clone());
+        Ok(Self { pool: prepared(pool(settings)).connect_lazy_with(options), apart, statements })
     }
 
     pub(in crate::store) async fn write<T, F>(&self, job: F) -> Result<T, StoreError>
@@ -55,9 +66,26 @@ impl Mysql {
         T: Send + 'static,
         F: for<'t> FnOnce(&'t mut Tx<'_>) -> BoxFuture<'t, Result<T, StoreError>> + Clone + Send + 'static,
     {
+        self.write_through(&self.pool, job).await
+    }
+
+    /// As [`Self::write`], over a connection that is kept for what must not wait behind everything else.
+    pub(in crate::store) async fn write_apart<T, F>(&self, job: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: for<'t> FnOnce(&'t mut Tx<'_>) -> BoxFuture<'t, Result<T, StoreError>> + Clone + Send + 'static,
+    {
+        self.write_through(&self.apart, job).await
+    }
+
+    async fn write_through<T, F>(&self, pool: &MySqlPool, job: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: for<'t> FnOnce(&'t mut Tx<'_>) -> BoxFuture<'t, Result<T, StoreError>> + Clone + Send + 'static,
+    {
         let mut again = Again::default();
         loop {
-            let outcome = self.once("START TRANSACTION", true, job.clone()).await;
+            let outcome = self.once(pool, "START TRANSACTION", true, job.clone()).await;
             if !again.after(&outcome).await {
                 return outcome;
             }
@@ -69,7 +97,7 @@ impl Mysql {
         T: Send + 'static,
         F: for<'t> FnOnce(&'t mut Tx<'_>) -> BoxFuture<'t, Result<T, StoreError>> + Send + 'static,
     {
-        self.once("START TRANSACTION READ ONLY", false, job).await
+        self.once(&self.pool, "START TRANSACTION READ ONLY", false, job).await
     }
 
     /// Connects once, without the patience that the pool has with a server that is not there.
@@ -82,15 +110,16 @@ impl Mysql {
     }
 
     pub(in crate::store) async fn close(&self) {
+        self.apart.close().await;
         self.pool.close().await;
     }
 
-    async fn once<T, F>(&self, begin: &'static str, commits: bool, job: F) -> Result<T, StoreError>
+    async fn once<T, F>(&self, pool: &MySqlPool, begin: &'static str, commits: bool, job: F) -> Result<T, StoreError>
     where
         F: for<'t> FnOnce(&'t mut Tx<'_>) -> BoxFuture<'t, Result<T, StoreError>> + Send,
     {
         let failed = |error: sqlx::Error| meaning(&error, &MYSQL);
-        let mut connection = self.pool.acquire().await.map_err(failed)?;
+        let mut connection = pool.acquire().await.map_err(failed)?;
         if !commits {
             // One state for all of a reader's queries.
             let snapshot = sqlx::query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ");

@@ -17,6 +17,8 @@ use crate::store::tx::{Said, Tx};
 #[derive(Debug, Clone)]
 pub(in crate::store) struct Postgres {
     pub(in crate::store) pool: PgPool,
+    /// One connection.
+    apart: PgPool,
     statements: Arc<Statements>,
 }
 
@@ -31,7 +33,8 @@ impl Postgres {
             .options([("lock_timeout", milliseconds.as_str()), ("statement_timeout", "60000")])
             .disable_statement_logging();
         let statements = Arc::new(Statements::new(Dialect::Postgres));
-        Ok(Self { pool: pool(settings).connect_lazy_with(options), statements })
+        let apart = pool(settings).max_connections(1).connect_lazy_with(options.clone());
+        Ok(Self { pool: pool(settings).connect_lazy_with(options), apart, statements })
     }
 
     pub(in crate::store) async fn write<T, F>(&self, job: F) -> Result<T, StoreError>
@@ -39,9 +42,26 @@ impl Postgres {
         T: Send + 'static,
         F: for<'t> FnOnce(&'t mut Tx<'_>) -> BoxFuture<'t, Result<T, StoreError>> + Clone + Send + 'static,
     {
+        self.write_through(&self.pool, job).await
+    }
+
+    /// As [`Self::write`], over a connection that is kept for what must not wait behind everything else.
+    pub(in crate::store) async fn write_apart<T, F>(&self, job: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: for<'t> FnOnce(&'t mut Tx<'_>) -> BoxFuture<'t, Result<T, StoreError>> + Clone + Send + 'static,
+    {
+        self.write_through(&self.apart, job).await
+    }
+
+    async fn write_through<T, F>(&self, pool: &PgPool, job: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: for<'t> FnOnce(&'t mut Tx<'_>) -> BoxFuture<'t, Result<T, StoreError>> + Clone + Send + 'static,
+    {
         let mut again = Again::default();
         loop {
-            let outcome = self.once("BEGIN ISOLATION LEVEL READ COMMITTED", true, job.clone()).await;
+            let outcome = self.once(pool, "BEGIN ISOLATION LEVEL READ COMMITTED", true, job.clone()).await;
             if !again.after(&outcome).await {
                 return outcome;
             }
@@ -53,7 +73,7 @@ impl Postgres {
         T: Send + 'static,
         F: for<'t> FnOnce(&'t mut Tx<'_>) -> BoxFuture<'t, Result<T, StoreError>> + Send + 'static,
     {
-        self.once("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", false, job).await
+        self.once(&self.pool, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", false, job).await
     }
 
     /// Connects once, without the patience that the pool has with a server that is not there.
@@ -66,15 +86,16 @@ impl Postgres {
     }
 
     pub(in crate::store) async fn close(&self) {
+        self.apart.close().await;
         self.pool.close().await;
     }
 
-    async fn once<T, F>(&self, begin: &'static str, commits: bool, job: F) -> Result<T, StoreError>
+    async fn once<T, F>(&self, pool: &PgPool, begin: &'static str, commits: bool, job: F) -> Result<T, StoreError>
     where
         F: for<'t> FnOnce(&'t mut Tx<'_>) -> BoxFuture<'t, Result<T, StoreError>> + Send,
     {
         let failed = |error: sqlx::Error| meaning(&error, &POSTGRES);
-        let mut transaction = self.pool.begin_with(begin).await.map_err(failed)?;
+        let mut transaction = pool.begin_with(begin).await.map_err(failed)?;
         let outcome = run(job(&mut Tx::Postgres(&mut transaction, Said(&self.statements)))).await;
         match outcome {
             Ok(value) if commits => {
