@@ -1,14 +1,20 @@
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench web clean
+.PHONY: help run test test-cluster services check bench web clean
 
 help: ## list these targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-7s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-12s %s\n", $$1, $$2 }'
 
 run: ## build everything and serve on http://127.0.0.1:8000 (flags: make run ARGS="--port 9000")
 	@scripts/run $(ARGS)
 
 test: ## run every test (one of them: make test ARGS="name_of_the_test")
 	@scripts/test $(ARGS)
+
+test-cluster: ## three replicas behind nginx, under load while their parts fail: what holds then
+	@scripts/test-cluster
+
+services: ## start the databases and the Redis that tests need, and keep them until Ctrl-C
+	@scripts/services
 
 check: ## format, lints, documentation, dependency policy, types of the web app
 	@scripts/check

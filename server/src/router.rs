@@ -92,7 +92,7 @@ fn told(uri: &Uri, status: StatusCode, detail: &str) -> Response {
 
 /// Counts what the API is asked, and refuses what is too much, in the words of the surface.
 async fn limited(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
-    match gate.enter(&mut request) {
+    match gate.enter(&mut request).await {
         Ok(Some(meter)) => meter.leave(next.run(request).await),
         Ok(None) => next.run(request).await,
         Err(error) if request.uri().path().starts_with("/api/v1/") => native::Error::from(error).into_response(),

@@ -76,6 +76,16 @@ pub async fn run(settings: Settings) -> Result<(), ServerError> {
     let upkeep = tokio::spawn(metrics.keep_up());
     let cleaning = tokio::spawn(clean_up_regularly(app.clone()));
     let checking = tokio::spawn(check_doors_regularly(app.clone()));
+    let hearing = tokio::spawn({
+        let app = app.clone();
+        async move { app.hear_revocations().await }
+    });
+    let last_beat = CancellationToken::new();
+    let beating = tokio::spawn(beat_regularly(app.clone(), last_beat.clone()));
+    let answering = tokio::spawn({
+        let app = app.clone();
+        async move { app.answer_servers().await }
+    });
     let draining = context.draining.clone();
     let sockets = context.sockets.clone();
     let serving = tokio::spawn(listener::serve(socket, router(context), settings.max_connections, draining.clone()));
@@ -110,6 +120,11 @@ pub async fn run(settings: Settings) -> Result<(), ServerError> {
             () = connections => app.drain(settings.shutdown_grace).await,
             () = turns => tracing::warn!("some connections did not end in time"),
         }
+        // Or it would be on the list again.
+        last_beat.cancel();
+        if beating.await.is_err() {
+            tracing::error!("this server's signs of life ended before it did");
+        }
         app.close().await;
     };
     tokio::select! {
@@ -119,6 +134,8 @@ pub async fn run(settings: Settings) -> Result<(), ServerError> {
     }
     upkeep.abort();
     checking.abort();
+    hearing.abort();
+    answering.abort();
     Ok(())
 }
 
@@ -126,13 +143,13 @@ pub async fn run(settings: Settings) -> Result<(), ServerError> {
 async fn open(settings: Settings) -> Result<App, ServerError> {
     let clock = Clock::System;
     let db = Db::open(&settings.database, OpenAs::Server)?;
-    db.claim().await?;
+    db.reach().await?;
     for migration in db.migrate(clock.now()).await?.iter().filter(|migration| migration.applied_now) {
         tracing::info!(version = migration.version, name = migration.name, "migrated the database");
     }
     let providers = Providers::from_settings(&settings.providers, &settings.chat.model)?;
     let app = App::new(settings, db, clock, providers)?;
-    let interrupted = app.recover_turns().await?;
+    let interrupted = app.take_up().await?;
     if interrupted > 0 {
         tracing::warn!(turns = interrupted, "turns that a stopped server left open are marked as interrupted");
     }
@@ -154,6 +171,23 @@ async fn check_doors_regularly(app: App) {
         tick.tick().await;
         if let Err(error) = app.check_open_doors().await {
             tracing::warn!(%error, "looking at the accounts behind open connections failed");
+        }
+    }
+}
+
+async fn beat_regularly(app: App, last: CancellationToken) {
+    let mut tick = tokio::time::interval(app.beat_every());
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            biased;
+            () = last.cancelled() => return,
+            _ = tick.tick() => {}
+        }
+        match app.beat().await {
+            Ok(0) => {}
+            Ok(turns) => tracing::warn!(turns, "turns that another server left open are marked as interrupted"),
+            Err(error) => tracing::warn!(%error, "this server's sign of life did not reach the database"),
         }
     }
 }

@@ -13,8 +13,12 @@ use crate::domain::{
     Account, AccountRole, ConversationId, Email, GuestKey, GuestRealm, Invalid, NewPassword, PASSWORD_MAX, PersonName,
     Profile, Username,
 };
+use crate::shared::{Limit, Refused, Subject};
 use crate::store::{NewAccount, NewRefreshToken, StoreError};
 
+/// The policies of signing in, by whom one tries to be and by where one tries from.
+const LOGIN_ACCOUNT: &str = "login-account";
+const LOGIN_ADDRESS: &str = "login-address";
 /// A lost reply to a refresh may be asked for again within this time without ending the family.
 const REFRESH_GRACE: Duration = Duration::from_secs(10);
 
@@ -108,7 +112,11 @@ impl App {
             return Ok(None);
         }
         let registration = Registration { email: Some(email.clone()), username: None, password: password.clone() };
-        self.create_admin(registration).await.map(Some)
+        match self.create_admin(registration).await {
+            // Another server that starts at the same moment was first.
+            Err(AppError::Conflict(_)) if self.db.has_accounts().await? => Ok(None),
+            made => made.map(Some),
+        }
     }
 
     async fn make_account(
@@ -149,15 +157,21 @@ impl App {
     pub async fn login(&self, login: Login) -> Result<Session, AppError> {
         let key = login.login.trim().to_lowercase();
         let address = login.address;
-        self.limit_login(&key, address)?;
+        self.limit_login(&key, address).await?;
         let signed_in = self.sign_in(&key, login).await;
-        match &signed_in {
-            Ok(_) => self.counters.clear(&account_counter(&key)),
-            Err(AppError::Unauthenticated(_)) => return signed_in,
-            Err(_) => self.counters.uncount(&account_counter(&key)),
+        if matches!(&signed_in, Err(AppError::Unauthenticated(_))) {
+            return signed_in;
         }
         // Only failures of the caller's count against a limit.
-        self.counters.uncount(&address_counter(address));
+        let (counters, network) = (&self.shared.counters, network_of(address));
+        let account = Subject { policy: LOGIN_ACCOUNT, key: &key };
+        let settle_account = async {
+            match &signed_in {
+                Ok(_) => counters.clear(account, self.settings.limits.login_window, &self.clock).await,
+                Err(_) => counters.uncount(account).await,
+            }
+        };
+        tokio::join!(settle_account, counters.uncount(Subject { policy: LOGIN_ADDRESS, key: &network }));
         signed_in
     }
 
@@ -184,20 +198,27 @@ impl App {
         self.open_session(record.account, new_family()).await
     }
 
-    fn limit_login(&self, key: &str, address: IpAddr) -> Result<(), AppError> {
-        let limits = &self.settings.limits;
-        let now = self.clock.now();
-        let checks = [
-            ("login-address", address_counter(address), limits.login_attempts_per_address),
-            ("login-account", account_counter(key), limits.login_attempts_per_account),
+    async fn limit_login(&self, key: &str, address: IpAddr) -> Result<(), AppError> {
+        let settings = &self.settings.limits;
+        let (window, network) = (settings.login_window, network_of(address));
+        let limits = [
+            Limit {
+                subject: Subject { policy: LOGIN_ADDRESS, key: &network },
+                limit: settings.login_attempts_per_address,
+                window,
+            },
+            Limit {
+                subject: Subject { policy: LOGIN_ACCOUNT, key },
+                limit: settings.login_attempts_per_account,
+                window,
+            },
         ];
-        for (policy, counter, quota) in checks {
-            if let Err(retry_after) = self.counters.count(&counter, quota, limits.login_window, now) {
-                metrics::counter!("parlor_login_limited_total", "policy" => policy).increment(1);
-                return Err(AppError::TooMany(Limited { policy, quota, window: limits.login_window, retry_after }));
-            }
-        }
-        Ok(())
+        let counted = self.shared.counters.count(&limits, &self.clock).await;
+        counted.map(drop).map_err(|Refused { index, retry_after }| {
+            let (policy, quota) = ([LOGIN_ADDRESS, LOGIN_ACCOUNT][index], limits[index].limit);
+            metrics::counter!("parlor_login_limited_total", "policy" => policy).increment(1);
+            AppError::TooMany(Limited { policy, quota, window, retry_after })
+        })
     }
 
     pub(super) async fn open_session(&self, account: Account, family: String) -> Result<Session, AppError> {
@@ -334,14 +355,6 @@ impl App {
 
 fn active_guest(account: Account) -> Result<Caller, AppError> {
     if account.is_active { Ok(Caller::new(account)) } else { Err(AppError::Unauthenticated("Not authenticated")) }
-}
-
-fn account_counter(key: &str) -> String {
-    format!("login/account/{key}")
-}
-
-fn address_counter(address: IpAddr) -> String {
-    format!("login/address/{}", network_of(address))
 }
 
 pub(super) fn new_family() -> String {

@@ -2,10 +2,11 @@
 
 use secrecy::{ExposeSecret, SecretString};
 
+use super::revocation::Revoked;
 use super::{App, AppError, Caller, Noun};
 use crate::domain::{Account, AccountId, AccountRole, Invalid, NewPassword};
 use crate::providers::TargetState;
-use crate::store::{AccountUpdate, ListAccounts, StoreError, Updated};
+use crate::store::{AccountUpdate, ListAccounts, Updated};
 
 /// Accounts on one page at most.
 const PAGE_MAX: u32 = 100;
@@ -184,8 +185,8 @@ impl App {
     /// Deletes the account, stops its running answers and shuts what is open for it.
     pub(super) async fn erase_account(&self, id: AccountId) -> Result<(), AppError> {
         told(self.db.delete_account(id, self.clock.now()).await?)?;
-        self.turns.cancel_owner(id);
-        self.open_doors.shut(id);
+        self.stop_account(id).await;
+        self.revoke(Revoked::Account(id)).await;
         let app = self.clone();
         self.tasks.spawn(async move { app.release_leftovers().await });
         Ok(())
@@ -203,27 +204,10 @@ impl App {
     async fn update_account(&self, id: AccountId, update: AccountUpdate) -> Result<Account, AppError> {
         let updated = self.db.update_account(id, update, self.clock.now()).await?;
         if matches!(updated, Updated::Done(_)) {
-            self.open_doors.shut(id);
+            self.revoke(Revoked::Account(id)).await;
             tracing::info!(account = %id, "an account was changed: what it held is void");
         }
         told(updated)
-    }
-
-    /// Shuts what is open for accounts that were changed elsewhere: by a command, or by another server.
-    ///
-    /// # Errors
-    /// What the database says.
-    pub async fn check_open_doors(&self) -> Result<(), StoreError> {
-        let accounts = self.open_doors.accounts();
-        if accounts.is_empty() {
-            return Ok(());
-        }
-        let versions: std::collections::HashMap<_, _> =
-            self.db.token_versions(accounts.clone()).await?.into_iter().collect();
-        for account in accounts {
-            self.open_doors.shut_but(account, versions.get(&account).copied());
-        }
-        Ok(())
     }
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
+use super::revocation::Revoked;
 use super::{App, AppError, Caller, Noun, tokens};
 use crate::domain::{ApiKey, ApiKeyId, ApiKeyName, Invalid, Scope, Scopes, Timestamp};
 use crate::store::NewApiKey;
@@ -71,6 +72,7 @@ impl App {
     pub async fn delete_api_key(&self, caller: &Caller, id: ApiKeyId) -> Result<(), AppError> {
         caller.allow(Scope::Account)?;
         if self.db.delete_api_key_of_owner(id, caller.id()).await? {
+            self.revoke(Revoked::Key(caller.id(), id)).await;
             Ok(())
         } else {
             Err(AppError::NotFound(Noun::ApiKey))

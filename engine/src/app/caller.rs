@@ -2,6 +2,7 @@
 
 use super::AppError;
 use crate::domain::{Account, AccountId, AccountRole, ApiKeyId, Scope, Scopes};
+use crate::shared::Standing;
 
 /// The account behind a request.
 #[derive(Debug, Clone, PartialEq)]
@@ -72,9 +73,9 @@ impl Caller {
         self.scopes.is_none_or(|own| own.cover(scopes))
     }
 
-    /// The account, and the version of what it proved itself with.
-    pub(super) const fn standing(&self) -> (AccountId, i64) {
-        (self.account.id, self.account.token_version)
+    /// The account, and what it proved itself with.
+    pub(super) const fn standing(&self) -> Standing {
+        Standing { account: self.account.id, token_version: self.account.token_version, api_key: self.api_key }
     }
 
     /// Asks for a role: each may what the ones before it may.

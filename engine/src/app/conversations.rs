@@ -186,7 +186,7 @@ impl App {
         if !self.db.delete_conversation_of_owner(id, caller.id()).await? {
             return Err(AppError::NotFound(Noun::Conversation));
         }
-        self.turns.cancel_conversation(id);
+        self.stop_conversation(id).await;
         Ok(())
     }
 }

@@ -54,6 +54,9 @@ pub enum AppError {
     /// The server has more to do than it can.
     #[error("the server is busy: try again shortly")]
     Overloaded,
+    /// The database server does not answer; the text, why, is for the log alone. What was asked may be asked again.
+    #[error("the server cannot work right now: try again shortly")]
+    DatabaseAway(&'static str),
     /// The server is stopping.
     #[error("the server is shutting down")]
     ShuttingDown,
@@ -193,6 +196,7 @@ impl From<StoreError> for AppError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Overloaded => Self::Overloaded,
+            StoreError::Unreachable(reason) => Self::DatabaseAway(reason),
             StoreError::Closed => Self::ShuttingDown,
             other => Self::Internal(other.to_string()),
         }

@@ -9,6 +9,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use tokio::sync::{Mutex, Semaphore};
+use tokio::time::Instant;
 
 use super::conversations::{DRAWS, page_size};
 use super::{App, AppError, Caller, Noun};
@@ -27,6 +28,9 @@ const UPLOAD_WAIT: Duration = Duration::from_secs(900);
 const HEAD: usize = 1024;
 /// Contents that one query looks up to be removed.
 const LEFTOVERS_AT_ONCE: i64 = 100;
+/// How long a content may be in another server's hands, and how often is looked.
+const HOLD_WAIT: Duration = Duration::from_secs(30);
+const HOLD_AGAIN: Duration = Duration::from_millis(50);
 /// Locks for contents, each for those whose hash begins with the same byte.
 const LOCKS: usize = 256;
 
@@ -35,7 +39,7 @@ const LOCKS: usize = 256;
 pub(super) struct Uploads {
     places: Semaphore,
     /// Held from the note that a content is about to be put in place until its row is stored, and while a content without a row is removed:
-    /// else one could be removed while it comes again. One server owns a database, so the process is far enough.
+    /// else one could be removed while it comes again. Other servers are kept off by the note, which says who has the content in hand.
     locks: Vec<Arc<Mutex<()>>>,
 }
 
@@ -100,7 +104,7 @@ impl App {
         name: &FileName,
     ) -> Result<(Spooled, MediaType), AppError> {
         let settings = &self.settings.files;
-        let mut spool = self.blobs.spool().await?;
+        let mut spool = self.blobs.spool(self.db.server()).await?;
         let (mut head, mut text) = (Vec::with_capacity(HEAD), TextCheck::default());
         while let Some(piece) = tokio::time::timeout(PIECE_WAIT, pieces.next()).await.map_err(|_| broken())? {
             let piece = piece.map_err(|BrokenUpload| broken())?;
@@ -132,7 +136,13 @@ impl App {
         let (hash, bytes) = (content.hash.clone(), content.bytes);
         let lock = self.uploads.lock_of(&hash);
         let held = lock.lock().await;
-        self.db.note_leftover(hash.clone(), self.clock.now()).await?;
+        let until = Instant::now() + HOLD_WAIT;
+        while !self.db.note_leftover(hash.clone(), self.clock.now()).await? {
+            if Instant::now() > until {
+                return Err(AppError::Overloaded);
+            }
+            tokio::time::sleep(HOLD_AGAIN).await;
+        }
         self.blobs.put(content).await?;
         for _ in 0..DRAWS {
             let file = File {
@@ -252,22 +262,24 @@ impl App {
         }
     }
 
-    /// Removes what a stopped server had half taken in. Only for the server, before it takes anything.
+    /// Removes what stopped servers had half taken in. Only for a server that has taken up its work, before it takes anything.
     ///
     /// # Errors
     /// Only ours.
     pub async fn clear_uploads(&self) -> Result<(), AppError> {
-        Ok(self.blobs.clear_spool().await?)
+        let present = if self.db.is_shared() { self.db.servers().await? } else { Vec::new() };
+        Ok(self.blobs.clear_spool(&present).await?)
     }
 
     /// Removes a content unless a file has it.
     async fn release(&self, hash: &ContentHash) -> Result<(), AppError> {
         let lock = self.uploads.lock_of(hash);
         let _held = lock.lock().await;
-        if !self.db.is_content_in_use(hash.clone()).await? {
+        if self.db.take_leftover(hash.clone()).await? {
             self.blobs.remove(hash).await?;
+            self.db.forget_leftover(hash.clone()).await?;
         }
-        Ok(self.db.forget_leftover(hash.clone()).await?)
+        Ok(())
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::accounts::network_of;
 use super::error::Limited;
 use super::{App, AppError, Caller};
+use crate::shared::{Limit, Refused, Subject};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -43,7 +44,7 @@ impl App {
     ///
     /// # Errors
     /// [`AppError::TooMany`]; the request counts against no limit then.
-    pub fn count_request(&self, requester: Requester<'_>) -> Result<Vec<Allowance>, AppError> {
+    pub async fn count_request(&self, requester: Requester<'_>) -> Result<Vec<Allowance>, AppError> {
         let limits = &self.settings.limits;
         let (names, key, factor) = match requester {
             Requester::Account(caller) => (["minute", "hour"], format!("account/{}", caller.id()), 1),
@@ -52,27 +53,30 @@ impl App {
                 (["address-minute", "address-hour"], format!("address/{}", network_of(address)), CALLERS_PER_ADDRESS)
             }
         };
-        let now = self.clock.now();
-        let mut left: Vec<Allowance> = Vec::with_capacity(2);
-        for (policy, quota, window) in [(names[0], limits.per_minute, MINUTE), (names[1], limits.per_hour, HOUR)] {
-            if quota == 0 {
-                continue;
-            }
-            let quota = quota.saturating_mul(factor);
-            match self.counters.count(&(policy, &key), quota, window, now) {
-                Ok(counted) => {
-                    let (remaining, resets) = (counted.remaining, counted.resets);
-                    left.push(Allowance { policy, quota, window, remaining, resets });
-                }
-                Err(retry_after) => {
-                    for taken in left {
-                        self.counters.uncount(&(taken.policy, &key));
-                    }
-                    metrics::counter!("parlor_rate_limited_total", "policy" => policy).increment(1);
-                    return Err(AppError::TooMany(Limited { policy, quota, window, retry_after }));
-                }
-            }
+        let kinds = [(names[0], limits.per_minute, MINUTE), (names[1], limits.per_hour, HOUR)];
+        let kinds: Vec<_> = kinds.into_iter().filter(|(_, quota, _)| *quota > 0).collect();
+        if kinds.is_empty() {
+            return Ok(Vec::new());
         }
-        Ok(left)
+        let counted: Vec<Limit<'_>> = kinds
+            .iter()
+            .map(|&(policy, quota, window)| Limit {
+                subject: Subject { policy, key: &key },
+                limit: quota.saturating_mul(factor),
+                window,
+            })
+            .collect();
+        let left = match self.shared.counters.count_for_good(&counted, &self.clock).await {
+            Ok(left) => left,
+            Err(Refused { index, retry_after }) => {
+                let (policy, _, window) = kinds[index];
+                metrics::counter!("parlor_rate_limited_total", "policy" => policy).increment(1);
+                return Err(AppError::TooMany(Limited { policy, quota: counted[index].limit, window, retry_after }));
+            }
+        };
+        let allowances = kinds.iter().zip(&counted).zip(left).map(|((&(policy, _, window), limit), counted)| {
+            Allowance { policy, quota: limit.limit, window, remaining: counted.remaining, resets: counted.resets }
+        });
+        Ok(allowances.collect())
     }
 }

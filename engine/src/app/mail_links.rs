@@ -7,9 +7,11 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::accounts::network_of;
 use super::error::Limited;
+use super::revocation::Revoked;
 use super::{App, AppError, tokens};
 use crate::domain::{Account, Email, Invalid, NewPassword};
 use crate::mail::Link;
+use crate::shared::{Limit, Refused, Subject};
 use crate::store::{MailPurpose, NewMailToken};
 
 /// How long a link to a new password works.
@@ -30,30 +32,29 @@ impl App {
     ///
     /// # Errors
     /// [`AppError::Invalid`] for what is no address, [`AppError::TooMany`], [`AppError::Overloaded`].
-    pub fn request_password_reset(&self, email: &str, from: IpAddr) -> Result<(), AppError> {
-        self.request_link(email, from, Link::Reset)
+    pub async fn request_password_reset(&self, email: &str, from: IpAddr) -> Result<(), AppError> {
+        self.request_link(email, from, Link::Reset).await
     }
 
     /// Sends a link that verifies that address, when an account has it and has not verified it. Says the same, as quickly, whether one has.
     ///
     /// # Errors
     /// As [`App::request_password_reset`].
-    pub fn request_verification(&self, email: &str, from: IpAddr) -> Result<(), AppError> {
-        self.request_link(email, from, Link::Verify)
+    pub async fn request_verification(&self, email: &str, from: IpAddr) -> Result<(), AppError> {
+        self.request_link(email, from, Link::Verify).await
     }
 
-    fn request_link(&self, email: &str, from: IpAddr, link: Link) -> Result<(), AppError> {
+    async fn request_link(&self, email: &str, from: IpAddr, link: Link) -> Result<(), AppError> {
         let email = Email::parse(email)?;
-        let now = self.clock.now();
-        let checks = [
-            ("mail-network", format!("mail/network/{}", network_of(from)), LINKS_PER_NETWORK),
-            ("mail-address", format!("mail/{link:?}/{}", email.key()), LINKS_PER_ADDRESS),
-        ];
-        for (policy, counter, quota) in checks {
-            self.counters.count(&counter, quota, LINKS_WINDOW, now).map_err(|retry_after| {
-                AppError::TooMany(Limited { policy, quota, window: LINKS_WINDOW, retry_after })
-            })?;
-        }
+        let (network, to) = (network_of(from), format!("{link:?}/{}", email.key()));
+        let limit = |policy, key, limit| Limit { subject: Subject { policy, key }, limit, window: LINKS_WINDOW };
+        let limits =
+            [limit("mail-network", &network, LINKS_PER_NETWORK), limit("mail-address", &to, LINKS_PER_ADDRESS)];
+        let counted = self.shared.counters.count_for_good(&limits, &self.clock).await;
+        counted.map_err(|Refused { index, retry_after }| {
+            let (policy, quota) = (["mail-network", "mail-address"][index], limits[index].limit);
+            AppError::TooMany(Limited { policy, quota, window: LINKS_WINDOW, retry_after })
+        })?;
         let place = std::sync::Arc::clone(&self.link_places).try_acquire_owned();
         let place = place.map_err(|_| AppError::Overloaded)?;
         // Beside the answer, which therefore comes as quickly whether or not anybody has that address.
@@ -130,6 +131,7 @@ impl App {
         known.ok_or_else(spent)?;
         let password_hash = self.passwords.hash(password.expose().to_vec()).await?;
         let owner = self.db.reset_password(hash, password_hash, self.clock.now()).await?.ok_or_else(spent)?;
+        self.revoke(Revoked::Account(owner)).await;
         tracing::info!(account = %owner, "a password was reset by mail");
         Ok(())
     }

@@ -18,7 +18,10 @@ mod moderation;
 mod passwords;
 mod personal_data;
 mod preferences;
+mod presence;
 mod profiles;
+mod revocation;
+mod servers;
 mod sessions;
 mod shares;
 mod threads;
@@ -44,6 +47,7 @@ pub use metering::{Estimate, QuotaStatus, Reservation, Spent, UsageReport};
 pub use moderation::ModerationFilter;
 pub use personal_data::{Person, PersonalData, PersonalDataPlace};
 pub use preferences::Unnamed;
+pub use presence::{Elsewhere, Heard};
 pub use profiles::{ProfileRequest, Usage};
 pub use shares::{Export, SharedConversation, SharedLink};
 pub use threads::ThreadPage;
@@ -59,10 +63,10 @@ use crate::domain::Clock;
 use crate::mail::Mailer;
 use crate::moderation::Moderator;
 use crate::providers::{Providers, Vision};
-use crate::shared::{Counters, OpenDoors};
+use crate::shared::{OpenDoors, Shared};
 use crate::store::Db;
 use crate::tools::Toolbox;
-use chat::LiveTurns;
+use chat::{Forwarders, LiveTurns};
 use gateway::Gateway;
 use mail_links::LINKS_AT_ONCE;
 use metering::{Prices, Vocabularies};
@@ -88,11 +92,14 @@ pub struct Inner {
     toolbox: Toolbox,
     passwords: Passwords,
     tokens: Tokens,
-    counters: Counters,
+    shared: Shared,
     prices: Prices,
     vocabularies: Vocabularies,
     open_doors: OpenDoors,
     turns: LiveTurns,
+    watch: servers::Watch,
+    forwarders: Forwarders,
+    presence: presence::Presence,
     gateway: Gateway,
     mailer: Mailer,
     blobs: Blobs,
@@ -121,24 +128,44 @@ impl App {
     /// Puts the parts together. The database is open and migrated.
     ///
     /// # Errors
-    /// When the password hash, moderation, the mail server's client or the bucket's refuses its settings.
-    #[allow(clippy::disallowed_methods, reason = "uptime is measured from here")]
+    /// When the password hash, Redis' client, moderation, the mail server's client or the bucket's refuses its settings.
     pub fn new(settings: Settings, db: Db, clock: Clock, providers: Providers) -> Result<Self, AppError> {
+        let shared = Shared::from_settings(&settings.shared, &settings.security.secret_key)
+            .map_err(|error| AppError::Internal(error.to_string()))?;
+        Self::sharing(shared, settings, db, clock, providers)
+    }
+
+    /// As [`App::new`], with what it shares with other applications.
+    ///
+    /// # Errors
+    /// As [`App::new`].
+    #[allow(clippy::disallowed_methods, reason = "uptime is measured from here")]
+    pub fn sharing(
+        shared: Shared,
+        settings: Settings,
+        db: Db,
+        clock: Clock,
+        providers: Providers,
+    ) -> Result<Self, AppError> {
         let vision = Vision::of(settings.chat.vision_models.clone());
         let toolbox = Toolbox::from_settings(&settings).map_err(|error| AppError::Internal(error.to_string()))?;
-        let moderator = Moderator::from_settings(&settings).map_err(|error| AppError::Internal(error.to_string()))?;
+        let moderator = Moderator::from_settings(&settings, Arc::clone(&shared.cache), clock.clone())
+            .map_err(|error| AppError::Internal(error.to_string()))?;
         Ok(Self {
             inner: Arc::new(Inner {
                 moderator,
                 toolbox,
                 passwords: Passwords::new(&settings.security)?,
                 tokens: Tokens::new(&settings.security),
-                counters: Counters::default(),
+                shared,
                 vocabularies: Vocabularies::default(),
                 prices: Prices::new(&settings.metering, providers.is_mock())
                     .map_err(|error| AppError::Internal(format!("the built-in prices: {error}")))?,
                 open_doors: OpenDoors::default(),
                 turns: LiveTurns::new(settings.chat.max_running_turns),
+                watch: servers::Watch::default(),
+                forwarders: Forwarders::default(),
+                presence: presence::Presence::default(),
                 gateway: Gateway::new(settings.gateway.max_running_calls, clock.now()),
                 mailer: Mailer::from_settings(&settings.mail).map_err(|error| AppError::Internal(error.to_string()))?,
                 blobs: Blobs::from_settings(&settings)?,
@@ -167,6 +194,12 @@ impl App {
     #[must_use]
     pub fn db(&self) -> &Db {
         &self.db
+    }
+
+    /// What it shares with other replicas.
+    #[must_use]
+    pub fn shared(&self) -> &Shared {
+        &self.shared
     }
 
     /// Its clock.
@@ -200,9 +233,16 @@ impl App {
         }
     }
 
-    /// Finishes what the database has been given, and closes it.
+    /// Signs off, finishes what the database has been given, and closes it.
     pub async fn close(&self) {
         self.toolbox.close().await;
-        self.db.close().await;
+        self.leave().await;
+        if !self.db.is_shared() {
+            return self.db.close().await;
+        }
+        // What was answered is committed there already.
+        if tokio::time::timeout(FLUSH, self.db.close()).await.is_err() {
+            tracing::warn!("the database's connections did not end in time");
+        }
     }
 }

@@ -10,8 +10,11 @@ use super::{App, AppError, Caller};
 use crate::domain::{
     Account, Consent, Email, Invalid, NewConsent, PASSWORD_MAX, PersonName, Profile, Scope, Timestamp, Username,
 };
+use crate::shared::{Limit, Refused, Subject};
 use crate::store::{ProfileChange, StoreError, UsageRow};
 
+/// The policy of confirming with one's password.
+const CONFIRM: &str = "password-account";
 /// Rows of one account's consents at most.
 const CONSENTS_AT_MOST: i64 = 1000;
 /// The longest time whose usage is told at once.
@@ -121,10 +124,11 @@ impl App {
     ) -> Result<(), AppError> {
         let limits = &self.settings.limits;
         let (quota, window) = (limits.login_attempts_per_account, limits.login_window);
-        let counter = format!("confirm/account/{}", caller.id());
-        let counted = self.counters.count(&counter, quota, window, self.clock.now());
-        counted.map_err(|retry_after| {
-            AppError::TooMany(Limited { policy: "password-account", quota, window, retry_after })
+        let account = caller.id().to_string();
+        let subject = Subject { policy: CONFIRM, key: &account };
+        let counted = self.shared.counters.count(&[Limit { subject, limit: quota, window }], &self.clock).await;
+        counted.map_err(|Refused { retry_after, .. }| {
+            AppError::TooMany(Limited { policy: CONFIRM, quota, window, retry_after })
         })?;
         let wrong = || Invalid::new(field, "the password is wrong");
         let stored = self.db.account_by_id(caller.id()).await?.and_then(|record| record.password_hash);
@@ -134,7 +138,7 @@ impl App {
         }
         match self.passwords.verify(password.as_bytes().to_vec(), stored).await? {
             Verdict::Right(_) => {
-                self.counters.clear(&counter);
+                self.shared.counters.clear(subject, window, &self.clock).await;
                 Ok(())
             }
             Verdict::Wrong => Err(wrong().into()),

@@ -3,6 +3,7 @@
 use secrecy::{ExposeSecret, SecretString};
 
 use super::accounts::new_family;
+use super::revocation::Revoked;
 use super::{App, AppError, Caller, Noun, Session};
 use crate::domain::{NewPassword, Scope};
 use crate::store::SessionRecord;
@@ -39,7 +40,9 @@ impl App {
     /// [`AppError::Forbidden`] for an API key without the scope `account`.
     pub async fn end_all_sessions(&self, caller: &Caller) -> Result<(), AppError> {
         caller.allow(Scope::Account)?;
-        Ok(self.db.end_sessions_of_owner(caller.id(), self.clock.now()).await?)
+        self.db.end_sessions_of_owner(caller.id(), self.clock.now()).await?;
+        self.revoke(Revoked::Outdated(caller.id())).await;
+        Ok(())
     }
 
     /// Changes the caller's password, and ends everything that the old one opened: all sessions and all API keys. The caller gets a new session.
@@ -58,6 +61,7 @@ impl App {
         self.confirm(caller, current, "current_password").await?;
         let hash = self.passwords.hash(new.expose().to_vec()).await?;
         self.db.set_password_of_owner(caller.id(), hash, self.clock.now()).await?;
+        self.revoke(Revoked::Account(caller.id())).await;
         tracing::info!(account = %caller.id(), "a password was changed");
         let gone = AppError::Unauthenticated("Could not validate credentials");
         let account = self.db.account_by_id(caller.id()).await?.ok_or(gone)?.account;

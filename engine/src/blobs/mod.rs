@@ -14,7 +14,7 @@ use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 
 use crate::config::Settings;
-use crate::domain::ContentHash;
+use crate::domain::{ContentHash, ServerId};
 
 use bucket::Bucket;
 use folder::Folder;
@@ -70,23 +70,40 @@ impl Blobs {
         Ok(Self { place, spooled: files.folder.join("incoming") })
     }
 
-    /// Begins to take a content in.
+    /// Begins to take a content in, in the folder of that server's own: several may share the one above it.
     ///
     /// # Errors
     /// What the disk says.
-    pub async fn spool(&self) -> Result<Spool, BlobError> {
-        Spool::begin(&self.spooled).await
+    pub async fn spool(&self, server: ServerId) -> Result<Spool, BlobError> {
+        Spool::begin(&self.spooled.join(server.to_string())).await
     }
 
-    /// Removes what a stopped server had half taken in. Only for the one server that owns the folder, before it takes anything.
+    /// Removes what had been half taken in, but for that of the servers which are `present`.
     ///
     /// # Errors
     /// What the disk says.
-    pub async fn clear_spool(&self) -> Result<(), BlobError> {
-        match tokio::fs::remove_dir_all(&self.spooled).await {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
-            _ => Ok(()),
+    pub async fn clear_spool(&self, present: &[ServerId]) -> Result<(), BlobError> {
+        let mut entries = match tokio::fs::read_dir(&self.spooled).await {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            entries => entries?,
+        };
+        while let Some(entry) = entries.next_entry().await? {
+            let name = entry.file_name();
+            if present.iter().any(|server| name.to_str() == Some(server.to_string().as_str())) {
+                continue;
+            }
+            let removed = if entry.file_type().await?.is_dir() {
+                tokio::fs::remove_dir_all(entry.path()).await
+            } else {
+                tokio::fs::remove_file(entry.path()).await
+            };
+            match removed {
+                // Another server that starts removes the same.
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+                _ => {}
+            }
         }
+        Ok(())
     }
 
     /// Puts a content in place. When this returns, it is there for good. One that is there already is replaced by its equal.

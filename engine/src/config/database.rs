@@ -17,6 +17,8 @@ pub struct DatabaseSettings {
     pub max_overflow: u32,
     /// How long a query waits for a busy database.
     pub busy_timeout: Duration,
+    /// How long a server may give no sign of life before the others take it for dead.
+    pub server_lease: Duration,
 }
 
 impl DatabaseSettings {
@@ -62,6 +64,7 @@ impl DatabaseSettings {
             pool_size: reader.integer("database.pool_size"),
             max_overflow: reader.integer("database.max_overflow"),
             busy_timeout: reader.duration("database.busy_timeout_seconds"),
+            server_lease: reader.duration("database.server_lease_seconds"),
         }
     }
 }

@@ -90,6 +90,8 @@ pub static TABLE: &[Setting] = &[
         "Connections above pool_size when it is busy.").env(&["DATABASE_MAX_OVERFLOW"]),
     setting("database.busy_timeout_seconds", up_to(HOUR), "5",
         "How long a query waits for a busy database."),
+    setting("database.server_lease_seconds", up_to(HOUR), "15",
+        "On PostgreSQL and MySQL: a server that gives no sign of life for as long is taken for dead by the others."),
 
     setting("security.secret_key", Secret, "",
         "Required. Signs tokens: 32 random characters or more, e.g. from `openssl rand -base64 48`.")
@@ -263,9 +265,11 @@ pub static TABLE: &[Setting] = &[
         "Another server than Gmail's: smtps://user:password@host, or smtp:// for STARTTLS.").env(&["EMAIL__SMTP_URL"]),
 
     setting("shared.redis_url", ServiceUrl(&["redis", "rediss"]), "",
-        "Redis, for more than one replica.").env(&["REDIS_URL"]).later(),
+        "Redis 6 or newer, for more than one replica: redis://user:password@host:6379, or rediss:// for TLS.").env(&["REDIS_URL"]),
     setting("shared.redis_db", Integer(0, 65_535), "0",
-        "The number of the Redis database.").env(&["REDIS_DB"]).later(),
+        "The number of the Redis database; 0 leaves it to the URL's path. Each installation needs one of its own.").env(&["REDIS_DB"]),
+    setting("shared.redis_ssl_ca", Path, "",
+        "The certificate (PEM) that the Redis server's is checked against; empty: the system's.").env(&["REDIS_SSL_CA"]),
     setting("shared.mongo_uri", ServiceUrl(&["mongodb", "mongodb+srv"]), "",
         "MongoDB, where finished turns and analytics events are also written.").env(&["MONGO_URI"]).later(),
 

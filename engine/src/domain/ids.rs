@@ -77,6 +77,10 @@ id!(
     MessageId, "message_id"
 );
 id!(
+    /// A server, from its start to its end: random.
+    ServerId, "server_id"
+);
+id!(
     /// A turn: counts up.
     TurnId, "turn_id"
 );
@@ -87,6 +91,13 @@ id!(
 
 impl ConversationId {
     /// Draws an id; the caller draws again on the rare conflict.
+    pub fn random(rng: &mut impl Rng) -> Self {
+        Self(rng.random_range(RANDOM_FLOOR..ID_LIMIT))
+    }
+}
+
+impl ServerId {
+    /// Draws an id.
     pub fn random(rng: &mut impl Rng) -> Self {
         Self(rng.random_range(RANDOM_FLOOR..ID_LIMIT))
     }

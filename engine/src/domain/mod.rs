@@ -28,7 +28,7 @@ pub use clock::{Clock, Timestamp};
 pub use conversations::{Conversation, PREVIEW_CHARS, TITLE_CHARS, Title, preview_of, title_of};
 pub use feedback::{Comment, Feedback, Rating};
 pub use files::{ContentHash, File, FileName, MediaType, SHOWN_TEXT_MAX, TextCheck};
-pub use ids::{AccountId, ApiKeyId, ConversationId, FileId, ID_LIMIT, MessageId, ShareId, TurnId};
+pub use ids::{AccountId, ApiKeyId, ConversationId, FileId, ID_LIMIT, MessageId, ServerId, ShareId, TurnId};
 pub use invalid::Invalid;
 pub use language::Language;
 pub use messages::{IMAGE_TOKENS, Message, MessageText, Role, estimate_tokens};

@@ -3,12 +3,29 @@
 mod openai;
 mod rules;
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::config::{ModerationProvider, Settings};
+use crate::domain::Clock;
 use crate::providers::ProviderError;
+use crate::shared::Cache;
 use openai::OpenAiModeration;
 use rules::Rules;
+
+/// Where the cache keeps what OpenAI said.
+const SPACE: &str = "moderation";
+/// How long that is taken for true.
+const SAID_LASTS: Duration = Duration::from_secs(10 * 60);
+
+/// What OpenAI said of a text, as the cache keeps it.
+#[derive(Serialize, Deserialize)]
+struct Said {
+    /// The gravest category that blocks.
+    category: Option<String>,
+}
 
 /// What was found in a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,13 +65,16 @@ pub struct Outage(pub &'static str);
 pub struct Moderator {
     rules: Option<Rules>,
     openai: Option<OpenAiModeration>,
+    /// What OpenAI said lately, by the text's hash and whatever else its word depends on.
+    said: Arc<Cache>,
+    clock: Clock,
     timeout: Duration,
 }
 
 impl Moderator {
     /// # Errors
     /// [`ProviderError::Settings`] for what cannot work.
-    pub fn from_settings(settings: &Settings) -> Result<Self, ProviderError> {
+    pub fn from_settings(settings: &Settings, said: Arc<Cache>, clock: Clock) -> Result<Self, ProviderError> {
         let moderation = &settings.moderation;
         let is_on = moderation.provider != ModerationProvider::Off;
         let rules = (is_on && !moderation.rules.is_empty()).then(|| Rules::new(&moderation.rules)).transpose()?;
@@ -62,7 +82,7 @@ impl Moderator {
             ModerationProvider::OpenAi => Some(OpenAiModeration::new(moderation, &settings.providers)?),
             ModerationProvider::Off | ModerationProvider::Rules => None,
         };
-        Ok(Self { rules, openai, timeout: moderation.timeout })
+        Ok(Self { rules, openai, said, clock, timeout: moderation.timeout })
     }
 
     /// Whether anybody judges.
@@ -83,10 +103,26 @@ impl Moderator {
                 return Ok(Judgement { flag: Some(flag), metered: None });
             }
             match &self.openai {
-                Some(openai) => openai.judge(text).await,
+                Some(openai) => self.ask(openai, text).await,
                 None => Ok(Judgement::default()),
             }
         };
         tokio::time::timeout(self.timeout, judging).await.unwrap_or(Err(Outage("timeout")))
+    }
+
+    /// What OpenAI says of a text: what it said lately, else what it says now. What is repeated costs no call.
+    async fn ask(&self, openai: &OpenAiModeration, text: &str) -> Result<Judgement, Outage> {
+        let key = openai.key_of(text);
+        if let Some(said) = self.said.get(SPACE, &key, &self.clock).await
+            && let Ok(Said { category }) = serde_json::from_str(&said)
+        {
+            return Ok(Judgement { flag: category.map(|category| Flag { source: "openai", category }), metered: None });
+        }
+        let judgement = openai.judge(text).await?;
+        let said = Said { category: judgement.flag.as_ref().map(|flag| flag.category.clone()) };
+        if let Ok(said) = serde_json::to_string(&said) {
+            self.said.put(SPACE, &key, &said, SAID_LASTS, &self.clock).await;
+        }
+        Ok(judgement)
     }
 }

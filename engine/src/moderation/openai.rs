@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use reqwest::Client;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde_json::json;
+use sha2::{Digest as _, Sha256};
 
 use super::{Flag, Judgement, Metered, Outage};
 use crate::config::{ModerationSettings, ProviderSettings};
@@ -51,6 +54,19 @@ impl OpenAiModeration {
             categories: settings.categories.clone(),
             threshold: settings.threshold,
         })
+    }
+
+    /// What this says of `text` is the same under the same key: a hash of the text and of whatever its judgement depends on.
+    pub(super) fn key_of(&self, text: &str) -> String {
+        let mut hash = Sha256::new();
+        let threshold = self.threshold.to_string();
+        let settings =
+            [self.url.as_str(), &self.model, &threshold].into_iter().chain(self.categories.iter().map(String::as_str));
+        for part in settings.chain([text]) {
+            hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+            hash.update(part);
+        }
+        STANDARD.encode(hash.finalize())
     }
 
     /// Asks once; the caller bounds the time.

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::AccountId;
+use crate::domain::{AccountId, ApiKeyId};
 
 /// What is open within one process, by account. Its size is that of the open connections; telling one account costs what that account holds.
 #[derive(Debug, Clone, Default)]
@@ -21,8 +21,19 @@ struct Doors {
 
 #[derive(Debug)]
 struct Held {
-    token_version: i64,
+    standing: Standing,
     end: CancellationToken,
+}
+
+/// Who opens something, and with what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// Whose it is.
+    pub account: AccountId,
+    /// The version of the account's tokens then.
+    pub token_version: i64,
+    /// The API key that it was opened with.
+    pub api_key: Option<ApiKeyId>,
 }
 
 /// One open socket or stream, for as long as it is kept.
@@ -38,13 +49,13 @@ impl OpenDoors {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes that `account` opens something with what was issued at its `token_version`.
+    /// Notes that somebody opens something.
     #[must_use]
-    pub fn open(&self, account: AccountId, token_version: i64) -> OpenDoor {
+    pub fn open(&self, standing: Standing) -> OpenDoor {
         let mut doors = self.doors();
         doors.newest += 1;
-        let (key, end) = ((account, doors.newest), CancellationToken::new());
-        doors.open.insert(key, Held { token_version, end: end.clone() });
+        let (key, end) = ((standing.account, doors.newest), CancellationToken::new());
+        doors.open.insert(key, Held { standing, end: end.clone() });
         OpenDoor { doors: self.clone(), key, end }
     }
 
@@ -55,13 +66,24 @@ impl OpenDoors {
 
     /// Ends what `account` holds open with anything but what was issued at that version; everything, when there is none.
     pub fn shut_but(&self, account: AccountId, token_version: Option<i64>) {
-        self.shut_if(account, |held| Some(held) != token_version);
+        self.shut_if(account, |held| Some(held.token_version) != token_version);
     }
 
-    fn shut_if(&self, account: AccountId, condition: impl Fn(i64) -> bool) {
+    /// Ends what `account` holds open with that API key.
+    pub fn shut_key(&self, account: AccountId, key: ApiKeyId) {
+        self.shut_if(account, |held| held.api_key == Some(key));
+    }
+
+    /// Whether `account` holds something open.
+    #[must_use]
+    pub fn has(&self, account: AccountId) -> bool {
+        self.doors().open.range((account, 0)..=(account, u64::MAX)).next().is_some()
+    }
+
+    fn shut_if(&self, account: AccountId, condition: impl Fn(&Standing) -> bool) {
         let doors = self.doors();
         for (_, held) in doors.open.range((account, 0)..=(account, u64::MAX)) {
-            if condition(held.token_version) {
+            if condition(&held.standing) {
                 held.end.cancel();
             }
         }
@@ -100,10 +122,15 @@ mod tests {
         door.shut().now_or_never().is_some()
     }
 
+    fn standing(account: AccountId, token_version: i64) -> Standing {
+        Standing { account, token_version, api_key: None }
+    }
+
     #[test]
     fn an_account_is_told_and_no_other() {
         let (doors, anna, ben) = (OpenDoors::default(), AccountId::new(1).unwrap(), AccountId::new(2).unwrap());
-        let (first, second, other) = (doors.open(anna, 0), doors.open(anna, 3), doors.open(ben, 0));
+        let [first, second, other] =
+            [(anna, 0), (anna, 3), (ben, 0)].map(|(who, version)| doors.open(standing(who, version)));
         assert_eq!(doors.accounts(), [anna, ben]);
         doors.shut_but(anna, Some(3));
         assert_eq!([&first, &second, &other].map(is_shut), [true, false, false]);
@@ -114,10 +141,21 @@ mod tests {
     }
 
     #[test]
+    fn what_was_opened_with_a_key_ends_with_it() {
+        let (doors, anna) = (OpenDoors::default(), AccountId::new(1).unwrap());
+        let [one, two] = [5, 6].map(|key| ApiKeyId::new(key).unwrap());
+        let with_key = |key| doors.open(Standing { api_key: key, ..standing(anna, 0) });
+        let (first, second, session) = (with_key(Some(one)), with_key(Some(two)), with_key(None));
+        doors.shut_key(anna, one);
+        assert_eq!([&first, &second, &session].map(is_shut), [true, false, false]);
+    }
+
+    #[test]
     fn what_was_closed_is_forgotten() {
         let (doors, anna) = (OpenDoors::default(), AccountId::new(1).unwrap());
-        let door = doors.open(anna, 0);
+        let door = doors.open(standing(anna, 0));
+        assert!(doors.has(anna));
         drop(door);
-        assert!(doors.accounts().is_empty());
+        assert!(doors.accounts().is_empty() && !doors.has(anna));
     }
 }

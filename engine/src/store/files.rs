@@ -1,7 +1,8 @@
 //! Files: a row for each and its owner, and a note of every content that may be left without one.
 
+use super::servers::is_present;
 use super::{Db, Param, Row, StoreError, Tx, tx::params};
-use crate::domain::{AccountId, ContentHash, File, FileId, FileName, MediaType, Timestamp};
+use crate::domain::{AccountId, ContentHash, File, FileId, FileName, MediaType, ServerId, Timestamp};
 
 /// Files that one query looks up by id.
 const LOOKED_UP_AT_ONCE: usize = 32;
@@ -51,24 +52,68 @@ impl Db {
         self.read(move |tx| Box::pin(async move { has_room(tx, owner, bytes, quota).await })).await
     }
 
-    /// Notes that a content is about to be put into the store, so that it is found again if its file's row never comes.
+    /// Notes that this server is about to put a content into the store, so that it is found again if its file's row never comes, and that no
+    /// other server removes it meanwhile. False while another server puts or removes it: ask again.
     ///
     /// # Errors
     /// What the database says.
-    pub async fn note_leftover(&self, hash: ContentHash, now: Timestamp) -> Result<(), StoreError> {
-        self.write(move |tx| Box::pin(async move { note_leftover(tx, &hash, now).await })).await
+    pub async fn note_leftover(&self, hash: ContentHash, now: Timestamp) -> Result<bool, StoreError> {
+        let server = self.server;
+        self.write(move |tx| {
+            Box::pin(async move {
+                match holder(tx, &hash).await? {
+                    None => {
+                        let sql = "INSERT INTO file_leftovers (hash, noted_at, held_by) VALUES (?, ?, ?)";
+                        tx.execute(sql, params![hash.as_str(), now.micros(), server.get()]).await?;
+                    }
+                    Some(holder) if is_anothers(tx, holder, server).await? => return Ok(false),
+                    Some(_) => {
+                        let sql = "UPDATE file_leftovers SET noted_at = ?, held_by = ? WHERE hash = ?";
+                        tx.execute(sql, params![now.micros(), server.get(), hash.as_str()]).await?;
+                    }
+                }
+                Ok(true)
+            })
+        })
+        .await
     }
 
-    /// Stores a file of that owner's, whose content is in the store; false when there is no room for it.
+    /// Takes a leftover in hand to remove it. False when there is nothing to remove: a file has the content, or another server has it in hand.
     ///
     /// # Errors
-    /// [`StoreError::Duplicate`] when the id is taken: draw another.
+    /// What the database says.
+    pub async fn take_leftover(&self, hash: ContentHash) -> Result<bool, StoreError> {
+        let server = self.server;
+        self.write(move |tx| {
+            Box::pin(async move {
+                let Some(holder) = holder(tx, &hash).await? else { return Ok(false) };
+                if is_anothers(tx, holder, server).await? {
+                    return Ok(false);
+                }
+                if is_in_use(tx, &hash).await? {
+                    tx.execute("DELETE FROM file_leftovers WHERE hash = ?", params![hash.as_str()]).await?;
+                    return Ok(false);
+                }
+                let sql = "UPDATE file_leftovers SET held_by = ? WHERE hash = ?";
+                tx.execute(sql, params![server.get(), hash.as_str()]).await?;
+                Ok(true)
+            })
+        })
+        .await
+    }
+
+    /// Stores a file of that owner's, whose content this server has noted and put into the store; false when there is no room for it.
+    ///
+    /// # Errors
+    /// [`StoreError::Duplicate`] when the id is taken: draw another. [`StoreError::Overloaded`] when the note is no longer this server's, which
+    /// was taken for dead: the content may be gone.
     pub async fn insert_file_of_owner(
         &self,
         owner: AccountId,
         file: File,
         quota: FileQuota,
     ) -> Result<bool, StoreError> {
+        let server = self.server;
         self.write(move |tx| {
             Box::pin(async move {
                 if !has_room(tx, owner, file.bytes, quota).await? {
@@ -87,8 +132,11 @@ impl Db {
                     ],
                 )
                 .await?;
-                tx.execute("DELETE FROM file_leftovers WHERE hash = ?", params![file.hash.as_str()]).await?;
-                Ok(true)
+                let noted = "DELETE FROM file_leftovers WHERE hash = ? AND held_by = ?";
+                match tx.execute(noted, params![file.hash.as_str(), server.get()]).await? {
+                    0 => Err(StoreError::Overloaded),
+                    _ => Ok(true),
+                }
             })
         })
         .await
@@ -159,8 +207,9 @@ impl Db {
                     return Ok(None);
                 };
                 tx.execute("DELETE FROM files WHERE id = ?", params![id.get()]).await?;
-                if !is_in_use(tx, &file.hash).await? {
-                    note_leftover(tx, &file.hash, now).await?;
+                if !is_in_use(tx, &file.hash).await? && holder(tx, &file.hash).await?.is_none() {
+                    let sql = "INSERT INTO file_leftovers (hash, noted_at) VALUES (?, ?)";
+                    tx.execute(sql, params![file.hash.as_str(), now.micros()]).await?;
                 }
                 Ok(Some(file))
             })
@@ -195,14 +244,16 @@ impl Db {
         self.read(move |tx| Box::pin(async move { is_in_use(tx, &hash).await })).await
     }
 
-    /// Forgets a leftover: it is gone, or a file has it again.
+    /// Forgets a leftover that this server took in hand: it is gone.
     ///
     /// # Errors
     /// What the database says.
     pub async fn forget_leftover(&self, hash: ContentHash) -> Result<(), StoreError> {
+        let server = self.server;
         self.write(move |tx| {
             Box::pin(async move {
-                tx.execute("DELETE FROM file_leftovers WHERE hash = ?", params![hash.as_str()]).await?;
+                let sql = "DELETE FROM file_leftovers WHERE hash = ? AND held_by = ?";
+                tx.execute(sql, params![hash.as_str(), server.get()]).await?;
                 Ok(())
             })
         })
@@ -227,11 +278,15 @@ async fn is_in_use(tx: &mut Tx<'_>, hash: &ContentHash) -> Result<bool, StoreErr
     Ok(tx.fetch_optional(sql, params![hash.as_str()], |row| row.get::<i64>(0)).await?.is_some())
 }
 
-async fn note_leftover(tx: &mut Tx<'_>, hash: &ContentHash, now: Timestamp) -> Result<(), StoreError> {
-    tx.execute("DELETE FROM file_leftovers WHERE hash = ?", params![hash.as_str()]).await?;
-    tx.execute("INSERT INTO file_leftovers (hash, noted_at) VALUES (?, ?)", params![hash.as_str(), now.micros()])
-        .await?;
-    Ok(())
+/// Who has a leftover in hand, 0 for nobody; `None` when there is no such leftover.
+async fn holder(tx: &mut Tx<'_>, hash: &ContentHash) -> Result<Option<i64>, StoreError> {
+    let sql = "SELECT COALESCE(held_by, 0) FROM file_leftovers WHERE hash = ? /*lock*/";
+    tx.fetch_optional(sql, params![hash.as_str()], |row| row.get(0)).await
+}
+
+/// Whether `holder` is another server that is there.
+async fn is_anothers(tx: &mut Tx<'_>, holder: i64, server: ServerId) -> Result<bool, StoreError> {
+    Ok(holder != 0 && holder != server.get() && is_present(tx, holder).await?)
 }
 
 /// Those of these files that are there and that owner's; for other store functions too.

@@ -1,7 +1,7 @@
 //! Messages.
 
 use super::{Db, Row, StoreError, Tx, tx::params};
-use crate::domain::{Attachments, ConversationId, Message, MessageId, Role, Timestamp, TurnState};
+use crate::domain::{AccountId, Attachments, ConversationId, Message, MessageId, Role, Timestamp, TurnState};
 
 /// A message and, for an answer, where its turn stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,6 +56,38 @@ impl Db {
                             role: row.decode(0, "a role", |word: String| Role::from_word(&word))?,
                             content: row.get(1)?,
                             attachments: attachments(row, 2)?,
+                        })
+                    },
+                )
+                .await
+            })
+        })
+        .await
+    }
+
+    /// The message that an answer answers, when both are the owner's.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn question_of_owner(
+        &self,
+        answer_id: MessageId,
+        owner: AccountId,
+    ) -> Result<Option<Message>, StoreError> {
+        self.read(move |tx| {
+            Box::pin(async move {
+                tx.fetch_optional(
+                    "SELECT u.id, u.conversation_id, u.role, u.content, u.attachments, u.created_at FROM turns t \
+                     JOIN messages u ON u.id = t.user_message_id WHERE t.answer_message_id = ? AND t.account_id = ?",
+                    params![answer_id.get(), owner.get()],
+                    |row| {
+                        Ok(Message {
+                            id: row.decode(0, "an id", |id: i64| MessageId::new(id).ok())?,
+                            conversation_id: row.decode(1, "an id", |id: i64| ConversationId::new(id).ok())?,
+                            role: row.decode(2, "a role", |word: String| Role::from_word(&word))?,
+                            content: row.get(3)?,
+                            attachments: attachments(row, 4)?,
+                            created_at: Timestamp::from_micros(row.get(5)?),
                         })
                     },
                 )

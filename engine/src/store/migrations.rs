@@ -23,6 +23,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { version: 6, name: "metering", sql: include_str!("migrations/0006_metering.sql") },
     Migration { version: 7, name: "moderation", sql: include_str!("migrations/0007_moderation.sql") },
     Migration { version: 8, name: "tools", sql: include_str!("migrations/0008_tools.sql") },
+    Migration { version: 9, name: "servers", sql: include_str!("migrations/0009_servers.sql") },
 ];
 
 impl Migration {
@@ -92,7 +93,7 @@ async fn migrate_sqlite(sqlite: &Sqlite, now: Timestamp) -> Result<Vec<Migration
 
 const RECORDED: &str = "SELECT version, hash FROM schema_migrations ORDER BY version";
 /// What the lock of the migrations is called, in letters and as a number.
-const LOCK: &str = "parlor_migrations";
+const LOCK: &str = "parlor_migrations_";
 const LOCK_NUMBER: i64 = 7_019_267_318_400_211;
 /// How long one that came second waits, in seconds.
 const LOCK_SECONDS: i64 = 600;
@@ -135,11 +136,10 @@ async fn migrate_mysql(mysql: &Mysql, now: Timestamp) -> Result<Vec<MigrationSta
     let work = async {
         // The lock is the connection's: it goes with it, whatever happens.
         let mut connection = mysql.pool.acquire().await?.detach();
-        let locked: Option<i64> = sqlx::query_scalar("SELECT CAST(GET_LOCK(?, ?) AS SIGNED)")
-            .bind(LOCK)
-            .bind(LOCK_SECONDS)
-            .fetch_one(&mut connection)
-            .await?;
+        // The server's locks are for all of its databases: the name says which this is.
+        let lock = "SELECT CAST(GET_LOCK(LEFT(CONCAT(?, DATABASE()), 64), ?) AS SIGNED)";
+        let locked: Option<i64> =
+            sqlx::query_scalar(lock).bind(LOCK).bind(LOCK_SECONDS).fetch_one(&mut connection).await?;
         if locked != Some(1) {
             return Ok(Err(StoreError::Overloaded));
         }

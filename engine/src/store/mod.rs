@@ -22,6 +22,7 @@ mod profiles;
 mod quotas;
 mod refresh_tokens;
 mod server;
+mod servers;
 mod sessions;
 mod shares;
 mod sqlite;
@@ -34,6 +35,7 @@ mod usage;
 use futures_util::future::BoxFuture;
 
 use crate::config::{DatabaseSettings, DatabaseUrl};
+use crate::domain::ServerId;
 
 pub use account_changes::{AccountUpdate, ListAccounts, Updated};
 pub use accounts::{AccountRecord, NewAccount};
@@ -51,6 +53,7 @@ pub use personal_data::LedgerRow;
 pub use profiles::ProfileChange;
 pub use quotas::{NewReservation, OverQuota, QuotaCount, Reserved};
 pub use refresh_tokens::{NewRefreshToken, RefreshTokenRecord};
+pub use servers::{LeftBy, OpenTurn, RollCall};
 pub use sessions::SessionRecord;
 pub use shares::{NewShare, SHARES_MAX, Share};
 pub use threads::{AnswerTurn, Thread, ThreadMessage};
@@ -66,6 +69,7 @@ use sqlite::Sqlite;
 #[derive(Debug, Clone)]
 pub struct Db {
     backend: Backend,
+    server: ServerId,
 }
 
 #[derive(Debug, Clone)]
@@ -78,7 +82,7 @@ enum Backend {
 /// Who opens the database, and so what else may be at it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OpenAs {
-    /// A server: on SQLite the only one, since it owns the turns that run.
+    /// A server: on SQLite the only one; elsewhere one of any number.
     Server,
     /// A command that does one thing beside a running server.
     Command,
@@ -91,29 +95,24 @@ impl Db {
     /// # Errors
     /// When it cannot be opened, or is in use by another server.
     pub fn open(settings: &DatabaseSettings, who: OpenAs) -> Result<Self, StoreError> {
-        match &settings.url {
-            DatabaseUrl::Sqlite(path) => {
-                Ok(Self { backend: Backend::Sqlite(Sqlite::open(path, settings.busy_timeout, who)?) })
-            }
-            DatabaseUrl::Postgres(url) => Ok(Self { backend: Backend::Postgres(Postgres::open(url, settings)?) }),
-            DatabaseUrl::Mysql { url, ssl_ca } => {
-                Ok(Self { backend: Backend::Mysql(Mysql::open(url, ssl_ca.as_deref(), settings)?) })
-            }
-        }
+        let backend = match &settings.url {
+            DatabaseUrl::Sqlite(path) => Backend::Sqlite(Sqlite::open(path, settings.busy_timeout, who)?),
+            DatabaseUrl::Postgres(url) => Backend::Postgres(Postgres::open(url, settings)?),
+            DatabaseUrl::Mysql { url, ssl_ca } => Backend::Mysql(Mysql::open(url, ssl_ca.as_deref(), settings)?),
+        };
+        Ok(Self { backend, server: ServerId::random(&mut rand::rng()) })
     }
 
-    /// Keeps other servers off the database, as long as this one is open: each ends at its start what it takes for the turns of a server that
-    /// is gone. On SQLite opening it has done so.
+    /// Asks a database server for a first sign of life. Opening SQLite has done so.
     ///
     /// # Errors
-    /// [`StoreError::InUse`] when another server has it.
-    pub async fn claim(&self) -> Result<(), StoreError> {
-        let claimed = match &self.backend {
-            Backend::Sqlite(_) => true,
-            Backend::Postgres(postgres) => postgres.claim().await?,
-            Backend::Mysql(mysql) => mysql.claim().await?,
-        };
-        if claimed { Ok(()) } else { Err(StoreError::InUse("that the settings name".to_owned())) }
+    /// [`StoreError::Unreachable`] and what else the server says.
+    pub async fn reach(&self) -> Result<(), StoreError> {
+        match &self.backend {
+            Backend::Sqlite(_) => Ok(()),
+            Backend::Postgres(postgres) => postgres.reach().await,
+            Backend::Mysql(mysql) => mysql.reach().await,
+        }
     }
 
     /// Runs `job` in one transaction that may write. Returns after the commit: what this returns is on the disk. On a database server it is
@@ -131,6 +130,19 @@ impl Db {
             // What waits for a server's socket takes 20 KB: in place it would be part of every caller, and be moved with it.
             Backend::Postgres(postgres) => Box::pin(postgres.write(job)).await,
             Backend::Mysql(mysql) => Box::pin(mysql.write(job)).await,
+        }
+    }
+
+    /// As [`Db::write`], over a connection that is kept for what must not wait behind everything else. Not for SQLite, which has one writer.
+    async fn write_apart<T, F>(&self, job: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: for<'t> FnOnce(&'t mut Tx<'_>) -> BoxFuture<'t, Result<T, StoreError>> + Clone + Send + 'static,
+    {
+        match &self.backend {
+            Backend::Sqlite(sqlite) => sqlite.write(job).await,
+            Backend::Postgres(postgres) => postgres.write_apart(job).await,
+            Backend::Mysql(mysql) => mysql.write_apart(job).await,
         }
     }
 

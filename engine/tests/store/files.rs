@@ -32,7 +32,7 @@ fn file(id: i64, content: char) -> File {
 }
 
 async fn store(fixture: &Fixture, owner: AccountId, file: File) -> bool {
-    fixture.db.note_leftover(file.hash.clone(), at(1)).await.unwrap();
+    assert!(fixture.db.note_leftover(file.hash.clone(), at(1)).await.unwrap());
     fixture.db.insert_file_of_owner(owner, file, ROOM).await.unwrap()
 }
 
@@ -81,6 +81,7 @@ async fn a_content_is_left_over_when_its_last_file_goes(fixture: Fixture) {
     assert!(fixture.db.delete_file_of_owner(file(2, 'a').id, ben, at(3)).await.unwrap().is_some());
     assert_eq!(fixture.db.leftovers(None, 9).await.unwrap(), [hash('a')]);
     assert!(!fixture.db.is_content_in_use(hash('a')).await.unwrap());
+    assert!(fixture.db.take_leftover(hash('a')).await.unwrap());
     fixture.db.forget_leftover(hash('a')).await.unwrap();
     assert_eq!(fixture.db.leftovers(None, 9).await.unwrap(), []);
 }

@@ -11,8 +11,9 @@ use parlor_engine::domain::{
 use parlor_engine::store::{
     Begun, Branch, Column, Db, FinishTurn, LedgerEntry, NewAccount, NewTurn, OpenAs, Opened, StoreError,
 };
-use sqlx::Connection as _;
 use tempfile::TempDir;
+
+use crate::database::with_database;
 
 /// Runs each of the named tests once on every database.
 macro_rules! on_every_database {
@@ -47,31 +48,15 @@ macro_rules! on_every_database {
 }
 pub(crate) use on_every_database;
 
-/// Runs a test on a database of its own, made on the server that the environment variable names and dropped after it.
+/// Runs a test on a database of its own on the server that the environment variable names.
 pub async fn on_server<F: Future<Output = ()>>(variable: &str, test: impl FnOnce(Fixture) -> F) {
-    let server = std::env::var(variable).unwrap_or_else(|_| panic!("{variable} is not set: see scripts/services"));
-    drop(rustls::crypto::ring::default_provider().install_default());
-    let name = format!("parlor_test_{}_{:08x}", std::process::id(), rand::random::<u32>());
-    let admin = |statement: String| {
-        let server = server.clone();
-        async move {
-            let statement = sqlx::AssertSqlSafe(statement);
-            if server.starts_with("mysql") {
-                let mut connection = sqlx::MySqlConnection::connect(&server).await.unwrap();
-                sqlx::raw_sql(statement).execute(&mut connection).await.unwrap();
-            } else {
-                let mut connection = sqlx::PgConnection::connect(&server).await.unwrap();
-                sqlx::raw_sql(statement).execute(&mut connection).await.unwrap();
-            }
-        }
+    let run = |url: String| async move {
+        let fixture = Fixture::open(&url).await;
+        let db = fixture.db.clone();
+        test(fixture).await;
+        db.close().await;
     };
-    admin(format!("CREATE DATABASE {name}")).await;
-    let (host, _) = server.rsplit_once('/').unwrap();
-    let fixture = Fixture::open(&format!("{host}/{name}")).await;
-    let db = fixture.db.clone();
-    test(fixture).await;
-    db.close().await;
-    admin(format!("DROP DATABASE {name}")).await;
+    with_database(variable, run).await;
 }
 
 /// An empty database with its schema, thrown away in the end.

@@ -8,6 +8,8 @@
 mod accounts;
 mod context;
 mod conversations;
+#[path = "../support/database.rs"]
+mod database;
 mod files;
 mod kit;
 mod migrations;

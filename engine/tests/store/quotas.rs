@@ -7,7 +7,7 @@ use parlor_engine::domain::{
     Account, AccountId, Amounts, LedgerKind, Price, Quota, QuotaLimits, QuotaMetric, QuotaScope, QuotaWindow,
     Timestamp, TokenUsage,
 };
-use parlor_engine::store::{Db, LedgerEntry, NewReservation, QuotaCount, Reserved};
+use parlor_engine::store::{Db, LedgerEntry, LeftBy, NewReservation, QuotaCount, Reserved};
 use proptest::prelude::*;
 
 use crate::kit::{Fixture, at, on_every_database};
@@ -188,8 +188,8 @@ async fn what_no_turn_holds_is_given_back_at_a_start(fixture: Fixture) {
     for _ in 0..3 {
         let_in(&fixture.db, call(id, &[quota], 30, 0), at(1)).await;
     }
-    assert_eq!(fixture.db.release_reservations_without_turn(2).await.unwrap(), 2);
-    assert_eq!(fixture.db.release_reservations_without_turn(2).await.unwrap(), 1);
+    assert_eq!(fixture.db.release_reservations_without_turn(LeftBy::Anybody, 2).await.unwrap(), 2);
+    assert_eq!(fixture.db.release_reservations_without_turn(LeftBy::Anybody, 2).await.unwrap(), 1);
     assert_eq!(count(&fixture.db, id, quota, at(1)).await.reserved, Amounts::default());
 }
 

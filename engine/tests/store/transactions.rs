@@ -13,7 +13,7 @@ on_every_database!(
     a_panic_undoes_its_own_changes_alone,
     a_reference_to_nothing_is_refused,
     ids_count_up_and_are_never_given_out_twice,
-    one_server_at_a_time_has_a_database,
+    one_server_has_a_file_and_any_number_a_server,
     turns_begun_at_once_in_one_conversation_follow_each_other,
     two_admins_who_demote_each_other_at_once_leave_one,
 );
@@ -85,22 +85,23 @@ async fn ids_count_up_and_are_never_given_out_twice(fixture: Fixture) {
     assert!(fixture.guest("carl").await.id > second);
 }
 
-async fn one_server_at_a_time_has_a_database(fixture: Fixture) {
-    fixture.db.claim().await.unwrap();
-    let second = async {
-        let second = Db::open(&fixture.settings.database, OpenAs::Server)?;
-        second.claim().await
-    };
-    let refused = second.await;
-    assert!(matches!(refused, Err(StoreError::InUse(_))), "{refused:?}");
-    fixture.db.close().await;
-    // SQLite's lock goes with the last handle, as its own tests show.
+async fn one_server_has_a_file_and_any_number_a_server(fixture: Fixture) {
+    let second = Db::open(&fixture.settings.database, OpenAs::Server);
     if matches!(fixture.settings.database.url, DatabaseUrl::Sqlite(_)) {
+        assert!(matches!(second, Err(StoreError::InUse(_))), "{second:?}");
         return;
     }
-    let next = Db::open(&fixture.settings.database, OpenAs::Server).unwrap();
-    next.claim().await.unwrap();
-    next.close().await;
+    let second = second.unwrap();
+    second.reach().await.unwrap();
+    let first = fixture.db.beat(at(1)).await.unwrap();
+    assert!(first.was_absent && first.servers == [(fixture.db.server(), 1)]);
+    let roll = second.beat(at(2)).await.unwrap();
+    assert_eq!(roll.servers.len(), 2);
+    assert!(!fixture.db.remove_server(second.server(), 2).await.unwrap(), "its beat is another");
+    assert!(!fixture.db.beat(at(3)).await.unwrap().was_absent);
+    second.leave().await.unwrap();
+    assert_eq!(fixture.db.beat(at(4)).await.unwrap().servers, [(fixture.db.server(), 3)]);
+    second.close().await;
 }
 
 async fn turns_begun_at_once_in_one_conversation_follow_each_other(fixture: Fixture) {

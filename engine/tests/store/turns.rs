@@ -2,7 +2,7 @@
 
 use futures_util::future::join_all;
 use parlor_engine::domain::{ConversationId, FinishReason, TokenUsage, TurnState};
-use parlor_engine::store::{Begun, FinishTurn, NewTurn};
+use parlor_engine::store::{Begun, FinishTurn, LeftBy, NewTurn};
 
 use crate::kit::{Fixture, at, end, key, on_every_database, opened};
 
@@ -189,12 +189,12 @@ async fn open_turns_are_found_oldest_first(fixture: Fixture) {
     }
     let (turn, answer) = (open[1].turn_id, open[1].answer_id);
     fixture.db.checkpoint_turn(turn, answer, "so far".to_owned(), vec![6], at(11)).await.unwrap();
-    let found = fixture.db.open_turns(3).await.unwrap();
+    let found = fixture.db.open_turns(LeftBy::Anybody, 3).await.unwrap();
     let ids: Vec<_> = found.iter().map(|orphan| orphan.turn_id).collect();
     assert_eq!(ids, open[..3].iter().map(|turn| turn.turn_id).collect::<Vec<_>>());
     assert_eq!((found[1].content.as_str(), found[1].chunk_ends.as_slice()), ("so far", [6].as_slice()));
     assert_eq!((found[0].content.as_str(), found[0].question_tokens, found[0].account_id), ("", 3, owner));
-    assert_eq!(fixture.db.open_turns(100).await.unwrap().len(), 5);
+    assert_eq!(fixture.db.open_turns(LeftBy::Anybody, 100).await.unwrap().len(), 5);
 }
 
 async fn a_finished_turn_is_told_to_the_outbox(fixture: Fixture) {

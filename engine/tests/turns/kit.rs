@@ -8,11 +8,12 @@ use futures_util::future::BoxFuture;
 use futures_util::{FutureExt as _, StreamExt as _};
 use parlor_engine::app::chat::{Ending, Event, OnFailure, SendMessage, TurnHandle};
 use parlor_engine::app::{App, AppError, Caller};
-use parlor_engine::config::Settings;
+use parlor_engine::config::{DatabaseUrl, Settings};
 use parlor_engine::domain::{Clock, ConversationId, FinishReason, GuestRealm, MessageId, TokenUsage};
 use parlor_engine::providers::{
     ChatRequest, Delta, DeltaStream, Provider, ProviderError, Providers, RetryClock, SystemClock,
 };
+use parlor_engine::shared::Shared;
 use parlor_engine::store::{Db, OpenAs, TurnRecord};
 use tempfile::TempDir;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
@@ -94,6 +95,7 @@ pub struct Fixture {
     pub caller: Caller,
     calls: Mutex<UnboundedReceiver<Call>>,
     settings: Settings,
+    shared: Shared,
     folder: Arc<TempDir>,
 }
 
@@ -119,30 +121,53 @@ impl Fixture {
         settings.providers.total_timeout = long;
         settings.chat.models = vec!["*".to_owned()];
         change(&mut settings);
-        Self::open(folder, settings, clock).await
+        let shared = Shared::from_settings(&settings.shared, &settings.security.secret_key).unwrap();
+        Self::open(shared, folder, settings, clock).await
     }
 
-    async fn open(folder: Arc<TempDir>, settings: Settings, clock: Clock) -> Self {
+    async fn open(shared: Shared, folder: Arc<TempDir>, settings: Settings, clock: Clock) -> Self {
         let db = Db::open(&settings.database, OpenAs::Server).unwrap();
         db.migrate(Clock::System.now()).await.unwrap();
-        Self::over(db, folder, settings, clock).await
+        Self::over(db, shared, folder, settings, clock).await
     }
 
-    async fn over(db: Db, folder: Arc<TempDir>, settings: Settings, clock: Clock) -> Self {
+    async fn over(db: Db, shared: Shared, folder: Arc<TempDir>, settings: Settings, clock: Clock) -> Self {
         let (sender, calls) = mpsc::unbounded_channel();
         let gate: Arc<dyn Provider> = Arc::new(Gate { calls: sender });
         let retry_clock: Arc<dyn RetryClock> = Arc::new(SystemClock);
         let providers = Providers::with(vec![gate], &settings.providers, &settings.chat.model, retry_clock);
-        let app = App::new(settings.clone(), db, clock, providers).unwrap();
+        let app = App::sharing(shared.clone(), settings.clone(), db, clock, providers).unwrap();
         let caller = app.guest(GuestRealm::Classic, "alice").await.unwrap();
-        Self { app, caller, calls: Mutex::new(calls), settings, folder }
+        Self { app, caller, calls: Mutex::new(calls), settings, shared, folder }
+    }
+
+    /// An application over a database server.
+    pub async fn at_url(url: &str, change: impl FnOnce(&mut Settings)) -> Self {
+        let url = DatabaseUrl::parse(url, None).unwrap();
+        let fixture = Self::with(|settings| {
+            settings.database.url = url;
+            change(settings);
+        });
+        fixture.await
+    }
+
+    /// Another application over the same database server, beside this one, with a share of its own in what servers share.
+    pub async fn beside(&self) -> Self {
+        let shared = Shared::from_settings(&self.settings.shared, &self.settings.security.secret_key).unwrap();
+        Self::open(shared, Arc::clone(&self.folder), self.settings.clone(), self.app.clock().clone()).await
+    }
+
+    /// As [`Fixture::beside`], on the bus of this process.
+    pub async fn beside_on_one_bus(&self) -> Self {
+        let shared = self.shared.clone();
+        Self::open(shared, Arc::clone(&self.folder), self.settings.clone(), self.app.clock().clone()).await
     }
 
     /// Another application over the same data, as after a crash: it knows nothing of the turns that this one left open. The lock of the
     /// file passes on with the database.
     pub async fn after_a_crash(&self) -> Self {
-        Self::over(self.app.db().clone(), Arc::clone(&self.folder), self.settings.clone(), self.app.clock().clone())
-            .await
+        let (folder, clock) = (Arc::clone(&self.folder), self.app.clock().clone());
+        Self::over(self.app.db().clone(), self.shared.clone(), folder, self.settings.clone(), clock).await
     }
 
     /// The next call that the provider gets.

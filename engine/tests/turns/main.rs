@@ -5,6 +5,8 @@
 
 mod branches;
 mod conversations;
+#[path = "../support/database.rs"]
+mod database;
 mod failures;
 mod kit;
 mod limits;
@@ -12,6 +14,7 @@ mod metering;
 mod moderation;
 mod readers;
 mod recovery;
+mod servers;
 mod shutdown;
 mod stopping;
 mod titles;

@@ -297,7 +297,7 @@ async fn known_caller(parts: &Parts, context: &Context, scope: Scope) -> Result<
     };
     let caller = context.app.authenticate(&token).await?;
     if let Some(meter) = parts.extensions.get::<Meter>() {
-        meter.admit(&caller)?;
+        meter.admit(&caller).await?;
     }
     caller.allow(scope)?;
     Ok(caller)
@@ -314,8 +314,8 @@ impl Credentials {
     ///
     /// # Errors
     /// [`AppError::TooMany`].
-    pub fn admit(&self, caller: app::Caller) -> Result<app::Caller, AppError> {
-        self.meter.admit(&caller)?;
+    pub async fn admit(&self, caller: app::Caller) -> Result<app::Caller, AppError> {
+        self.meter.admit(&caller).await?;
         Ok(caller)
     }
 }

@@ -35,7 +35,7 @@ impl Guests {
                 Guest::OfConversation(id) => context.app.guest_of_conversation(self.0, id).await,
             },
         };
-        headers.admit(caller?)
+        headers.admit(caller?).await
     }
 
     /// As [`Guests::caller`], but makes no guest: `None` when there is none of that name.
@@ -51,7 +51,10 @@ impl Guests {
         match context.authorization(headers) {
             Authorization::Absent => {
                 let guest = context.app.known_guest(self.0, name).await?;
-                guest.map(|guest| headers.admit(guest)).transpose()
+                match guest {
+                    Some(guest) => headers.admit(guest).await.map(Some),
+                    None => Ok(None),
+                }
             }
             _ => self.caller(context, headers, Guest::Named(name)).await.map(Some),
         }

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::extract::{FromRequestParts, MatchedPath, Request};
 use axum::response::Response;
@@ -47,6 +47,12 @@ struct Metered {
     state: Mutex<State>,
 }
 
+impl Metered {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 #[derive(Default)]
 struct State {
     is_admitted: bool,
@@ -78,7 +84,7 @@ impl Gate {
     ///
     /// # Errors
     /// [`AppError::TooMany`].
-    pub fn enter(&self, request: &mut Request) -> Result<Option<Meter>, AppError> {
+    pub async fn enter(&self, request: &mut Request) -> Result<Option<Meter>, AppError> {
         let Some(right) = self.right(request) else { return Ok(None) };
         let peer = request.extensions().get::<Peer>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0.ip());
         let address = client_address(peer, request.headers(), &self.app.settings().server);
@@ -88,7 +94,7 @@ impl Gate {
             Right::Token => false,
         };
         let requester = if is_anonymous { Requester::Anonymous(address) } else { Requester::Address(address) };
-        let left = self.app.count_request(requester)?;
+        let left = self.app.count_request(requester).await?;
         let meter = Meter((!left.is_empty()).then(|| {
             Arc::new(Metered { app: self.app.clone(), state: Mutex::new(State { is_admitted: false, left }) })
         }));
@@ -108,20 +114,20 @@ impl Meter {
     ///
     /// # Errors
     /// [`AppError::TooMany`].
-    pub fn admit(&self, caller: &Caller) -> Result<(), AppError> {
+    pub async fn admit(&self, caller: &Caller) -> Result<(), AppError> {
         let Some(metered) = &self.0 else { return Ok(()) };
-        let mut state = metered.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if !state.is_admitted {
-            state.left = metered.app.count_request(Requester::Account(caller))?;
-            state.is_admitted = true;
+        if std::mem::replace(&mut metered.state().is_admitted, true) {
+            return Ok(());
         }
+        let left = metered.app.count_request(Requester::Account(caller)).await?;
+        metered.state().left = left;
         Ok(())
     }
 
     /// What is left so far, per limit.
     pub fn left(&self) -> Vec<Allowance> {
         let Some(metered) = &self.0 else { return Vec::new() };
-        metered.state.lock().unwrap_or_else(PoisonError::into_inner).left.clone()
+        metered.state().left.clone()
     }
 
     /// Says in the answer what is left (<https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/>), and keeps caches away.
@@ -129,7 +135,7 @@ impl Meter {
         let headers = response.headers_mut();
         headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
         if let Some(metered) = &self.0 {
-            tell(headers, &metered.state.lock().unwrap_or_else(PoisonError::into_inner).left);
+            tell(headers, &metered.state().left);
         }
         response
     }

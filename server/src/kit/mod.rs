@@ -14,6 +14,7 @@ pub mod limits;
 pub mod listener;
 pub mod metrics;
 pub mod numbers;
+pub mod others;
 pub mod refusal;
 pub mod request_log;
 pub mod security_headers;

@@ -62,8 +62,15 @@ pub fn with_headers(mut response: Response, refusal: &Refusal) -> Response {
             tell_limit(headers, &over.policy(), limit, over.length, left, over.retry_after);
         }
         Refusal::App(
-            AppError::Overloaded | AppError::ShuttingDown | AppError::ModerationDown | AppError::ProviderDown { .. },
+            AppError::Overloaded
+            | AppError::DatabaseAway(_)
+            | AppError::ShuttingDown
+            | AppError::ModerationDown
+            | AppError::ProviderDown { .. },
         ) => {
+            if let Refusal::App(AppError::DatabaseAway(reason)) = refusal {
+                tracing::warn!(reason, "a request was refused: the database is away");
+            }
             headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));
         }
         Refusal::App(AppError::Internal(reason)) => tracing::error!(reason, "a request failed"),

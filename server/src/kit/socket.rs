@@ -6,8 +6,8 @@ use axum::extract::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::response::Response;
 use http::HeaderMap;
-use parlor_engine::app::chat::SendMessage;
-use parlor_engine::app::{AppError, Caller, Requester};
+use parlor_engine::app::chat::{SendMessage, TurnHandle};
+use parlor_engine::app::{App, AppError, Caller, Requester};
 use parlor_engine::domain::{IdempotencyKey, Invalid};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -68,13 +68,14 @@ impl Opening {
         Ok(Self { caller, token: token.into(), protocol })
     }
 
-    /// Opens the socket, whose frames carry messages of type `M`.
+    /// Opens the socket, whose frames carry messages of type `M`. One that `hears` is told, too, what the account says by other ways.
     ///
     /// # Errors
     /// When the request is no WebSocket's opening request.
     pub fn accept<M: MessageFrame>(
         self,
         context: Context,
+        hears: bool,
         upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
     ) -> Result<Response, Refusal> {
         let upgrade = upgrade.map_err(|rejection| Invalid::new("upgrade", rejection.body_text()))?;
@@ -89,7 +90,7 @@ impl Opening {
             sockets.track_future(async move {
                 let inner = context.clone();
                 let receive = move |text| receive::<M>(inner.clone(), Arc::clone(&token), text);
-                websocket::serve(context, &caller, socket, receive).await;
+                websocket::serve(context, &caller, socket, hears, receive).await;
             })
         }))
     }
@@ -105,8 +106,7 @@ async fn receive<M: MessageFrame>(context: Context, token: Arc<str>, text: Strin
     let told = match read::<M>(&text) {
         Ok(None) => return Incoming::Stop,
         Err(refusal) => refusal,
-        Ok(Some(_)) if let Err(limited) = context.app.count_request(Requester::Account(&caller)) => limited.into(),
-        Ok(Some((message, after))) => match context.app.send_message(&caller, message).await {
+        Ok(Some((message, after))) => match counted(&context.app, &caller, message).await {
             Ok(turn) => {
                 let after = if turn.is_replay { after } else { 0 };
                 return Incoming::Follow(turn, after);
@@ -115,6 +115,12 @@ async fn receive<M: MessageFrame>(context: Context, token: Arc<str>, text: Strin
         },
     };
     Incoming::Refused(error_event(&told))
+}
+
+/// Sends a message that counts as a request.
+async fn counted(app: &App, caller: &Caller, message: SendMessage) -> Result<TurnHandle, AppError> {
+    app.count_request(Requester::Account(caller)).await?;
+    app.send_message(caller, message).await
 }
 
 fn read<M: MessageFrame>(text: &str) -> Result<Option<(SendMessage, u64)>, Refusal> {
@@ -131,9 +137,12 @@ fn error_event(refusal: &Refusal) -> ErrorEvent {
     let (code, detail) = match refusal {
         Refusal::App(AppError::Internal(_)) => ("internal", "Internal server error".to_owned()),
         Refusal::App(error @ AppError::NotFound(_)) => ("not_found", error.to_string()),
-        Refusal::App(error @ (AppError::Overloaded | AppError::ShuttingDown | AppError::ModerationDown)) => {
-            ("unavailable", error.to_string())
-        }
+        Refusal::App(
+            error @ (AppError::Overloaded
+            | AppError::DatabaseAway(_)
+            | AppError::ShuttingDown
+            | AppError::ModerationDown),
+        ) => ("unavailable", error.to_string()),
         Refusal::App(error @ AppError::TooMany(_)) => ("rate_limited", error.to_string()),
         Refusal::App(error @ AppError::QuotaExceeded(_)) => ("quota_exceeded", error.to_string()),
         Refusal::App(error) => (error.code().unwrap_or("invalid_request"), error.to_string()),

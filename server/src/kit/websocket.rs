@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use super::Context;
 use super::events::{ErrorEvent, WireEvent};
+use super::others::{Other, Others};
 
 /// Messages that may wait for the answer before them.
 const WAITING: usize = 8;
@@ -53,6 +54,7 @@ struct Frame<'a> {
 }
 
 enum Step {
+    Other(Other),
     Incoming(Option<Result<Message, axum::Error>>),
     Event(Option<(u64, WireEvent)>),
     Ping,
@@ -60,15 +62,17 @@ enum Step {
     Shut,
 }
 
-/// Serves a socket until either side closes it. `receive` turns a text frame into what is to be done.
+/// Serves a socket until either side closes it. `receive` turns a text frame into what is to be done. One that `hears` is told what the account
+/// says by other ways.
 ///
 /// When what `caller` holds is void, the socket is closed with code 1008. When the server stops, the answer that is being written is sent to its end, then the socket is closed with code 1001.
-pub async fn serve<F, Fut>(context: Context, caller: &Caller, socket: WebSocket, mut receive: F)
+pub async fn serve<F, Fut>(context: Context, caller: &Caller, socket: WebSocket, hears: bool, mut receive: F)
 where
     F: FnMut(String) -> Fut,
     Fut: Future<Output = Incoming>,
 {
     let door = context.app.open_socket(caller);
+    let mut others = Others::new(&context, caller, hears).await;
     let (mut sink, mut source) = socket.split();
     let mut current: Option<(TurnHandle, Follower)> = None;
     let mut waiting = VecDeque::new();
@@ -87,8 +91,13 @@ where
             event = next_event(&mut current), if !is_idle => Step::Event(event),
             () = context.draining.cancelled(), if is_idle => Step::Draining,
             _ = ping.tick() => Step::Ping,
+            other = others.next() => Step::Other(other),
         };
         let sent = match step {
+            Step::Other(other) => match others.frame(&context, caller, other).await {
+                Some(text) => send(&mut sink, Message::Text(text.into())).await,
+                None => true,
+            },
             Step::Event(Some((seq, event))) => send_event(&mut sink, seq, &event).await,
             Step::Event(None) => {
                 current = None;
@@ -96,11 +105,13 @@ where
             }
             Step::Incoming(Some(Ok(Message::Text(text)))) => match receive(text.to_string()).await {
                 Incoming::Follow(turn, after) if waiting.len() < WAITING => {
+                    others.note_own(turn.message_id);
                     let follower = turn.follow(after);
                     waiting.push_back((turn, follower));
                     true
                 }
-                Incoming::Follow(..) => {
+                Incoming::Follow(turn, _) => {
+                    others.note_own(turn.message_id);
                     // The message is stored and will be answered; only its stream is not shown here.
                     let busy = "Too many messages are waiting on this connection; read the answer from the history.";
                     send_event(&mut sink, 0, &refused("busy", busy)).await

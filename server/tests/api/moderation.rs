@@ -132,7 +132,24 @@ async fn a_key_replays_the_refusal_without_another_call() {
     assert_eq!(post(&server, "k1", "something else").await.status, 422);
     let answered = post(&server, "k2", "hello").await.expect(200);
     assert_eq!(post(&server, "k2", "hello").await.expect(200), answered);
-    assert_eq!(upstream.moderation_calls(), 3, "one for the blocked message, one for hello, one for its answer");
+    assert_eq!(
+        upstream.moderation_calls(),
+        2,
+        "one for the blocked message, one for hello, and none for the same as its answer"
+    );
+}
+
+#[tokio::test]
+async fn a_text_that_was_judged_lately_is_not_judged_again() {
+    let upstream = FakeUpstream::start().await;
+    let server = by_openai(&upstream, "omni-moderation-latest").start();
+    for _ in 0..3 {
+        assert_eq!(chat(&server, "a [flag] here").await.expect(400)["code"], "content_filter");
+        assert_eq!(chat(&server, "hello").await.expect(200)["response"], "hello");
+    }
+    assert_eq!(upstream.moderation_calls(), 2);
+    assert_eq!(server.count("SELECT COUNT(*) FROM usage_ledger WHERE kind = 'moderation'"), 2);
+    assert_eq!(server.count("SELECT COUNT(*) FROM moderation_events"), 3, "each is kept for review");
 }
 
 #[tokio::test]

@@ -73,12 +73,16 @@ impl Stream {
     }
 }
 
-/// A WebSocket on `/api/chat/ws`.
+/// A WebSocket.
 pub struct Socket(WebSocketStream<MaybeTlsStream<TcpStream>>);
 
 impl Socket {
     pub async fn open(server: &TestServer, token: &str) -> Self {
-        let mut request = format!("ws://{}/api/chat/ws", server.authority()).into_client_request().unwrap();
+        Self::open_at(server, token, "/api/chat/ws").await
+    }
+
+    pub async fn open_at(server: &TestServer, token: &str, path: &str) -> Self {
+        let mut request = format!("ws://{}{path}", server.authority()).into_client_request().unwrap();
         request.headers_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
         Self(tokio_tungstenite::connect_async(request).await.unwrap().0)
     }

@@ -2,12 +2,15 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, missing_docs)]
 #![allow(clippy::disallowed_methods, reason = "tests wait, measure and call as they need")]
 
+#[path = "../../../engine/tests/support/database.rs"]
+mod database;
 mod disk;
 mod idle;
 mod kill;
 mod kit;
 mod locks;
 mod restart;
+mod servers;
 mod shutdown;
 mod slow_clients;
 #[path = "../api/support/mod.rs"]

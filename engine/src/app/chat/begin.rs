@@ -231,6 +231,7 @@ impl App {
                 Ok(Begun::Replayed(answer_id)) => return self.attach(caller, answer_id, true).await,
                 Ok(Begun::Opened(ids)) => {
                     let live = self.turns.insert(ids, caller.id(), model);
+                    self.announce(caller.id(), ids.answer_id);
                     let run = Run {
                         app: self.clone(),
                         live: live.clone(),

@@ -9,8 +9,8 @@ use super::chunks::ChunkedText;
 use super::live::LiveTurn;
 use super::tools::events_of;
 use crate::app::{App, AppError, Caller, Noun};
-use crate::domain::{AccountId, ConversationId, FinishReason, MessageId, Timestamp, TokenUsage, TurnState};
-use crate::shared::OpenDoor;
+use crate::domain::{ConversationId, FinishReason, MessageId, Timestamp, TokenUsage, TurnState};
+use crate::shared::{OpenDoor, Standing};
 use crate::store::TurnRecord;
 
 /// The longest single wait for a stored turn to begin running.
@@ -73,6 +73,19 @@ pub struct Ending {
 }
 
 impl Ending {
+    /// How a stored turn ended.
+    pub(super) fn of(record: &TurnRecord) -> Self {
+        Self {
+            state: record.state,
+            model: record.model.clone().unwrap_or_else(|| record.requested_model.clone()),
+            usage: record.usage,
+            finish_reason: record.finish_reason.unwrap_or(FinishReason::Error),
+            error_code: record.error_code.clone(),
+            content: record.content.clone(),
+            ended_at: record.ended_at.unwrap_or(record.started_at),
+        }
+    }
+
     /// Whether there is an answer to show, whole or in part, as opposed to a failure to tell.
     #[must_use]
     pub const fn is_answer(&self) -> bool {
@@ -109,7 +122,7 @@ pub struct TurnHandle {
     /// Whether an earlier request with the same key began it.
     pub is_replay: bool,
     /// Who reads it, and the version of what that was proved with.
-    reader: (AccountId, i64),
+    reader: Standing,
     source: Source,
 }
 
@@ -140,15 +153,7 @@ impl TurnHandle {
     }
 
     fn stored(record: TurnRecord, caller: &Caller, is_replay: bool) -> Self {
-        let ending = Ending {
-            state: record.state,
-            model: record.model.unwrap_or_else(|| record.requested_model.clone()),
-            usage: record.usage,
-            finish_reason: record.finish_reason.unwrap_or(FinishReason::Error),
-            error_code: record.error_code,
-            content: record.content.clone(),
-            ended_at: record.ended_at.unwrap_or(record.started_at),
-        };
+        let ending = Ending::of(&record);
         Self {
             conversation_id: record.conversation_id,
             user_message_id: record.user_message_id,
@@ -168,16 +173,11 @@ impl TurnHandle {
     /// checkpoints, still hears that the turn has ended.
     #[must_use]
     pub fn follow(&self, after: u64) -> Follower {
-        let next = after.saturating_add(1);
-        let (newest, overtaken) = match &self.source {
-            Source::Live(live) => (Some(live.subscribe()), None),
-            Source::Stored(stored) => {
-                let last = stored.answer.len() + stored.beside.len() as u64 + 2;
-                let has_more = after >= last && stored.ending.state == TurnState::Interrupted;
-                (None, has_more.then(|| Arc::clone(&stored.ending)))
-            }
+        let newest = match &self.source {
+            Source::Live(live) => Some(live.subscribe()),
+            Source::Stored(_) => None,
         };
-        Follower { source: self.source.clone(), newest, next, overtaken }
+        Follower { source: self.source.clone(), newest, next: after.saturating_add(1), is_told: false }
     }
 
     /// Stops the answer that is being written; what was said is kept and billed. An ended turn stays as it is.
@@ -198,6 +198,9 @@ impl TurnHandle {
             if let Some(ending) = live.ending() {
                 return ending;
             }
+            if let Some(left) = live.left() {
+                return left;
+            }
             // The sender lives in `live`, which is held here.
             let _ = newest.changed().await;
         }
@@ -209,23 +212,34 @@ pub struct Follower {
     source: Source,
     newest: Option<watch::Receiver<u64>>,
     next: u64,
-    /// The end of a turn of which the reader has more than is stored.
-    overtaken: Option<Arc<Ending>>,
+    /// Whether the end was told.
+    is_told: bool,
 }
 
 impl Follower {
     /// The next event and its number; `None` after the last. Safe to drop half-way: nothing is skipped then.
     pub async fn next(&mut self) -> Option<(u64, Event)> {
-        if let Some(ending) = self.overtaken.take() {
-            return Some((self.next, Event::End(ending)));
-        }
         loop {
-            if let Some(event) = self.ready()? {
-                self.next += 1;
-                return Some((self.next - 1, event));
+            match self.ready() {
+                Some(Some(event)) => {
+                    self.is_told |= matches!(event, Event::End(_));
+                    self.next += 1;
+                    return Some((self.next - 1, event));
+                }
+                Some(None) => self.newest.as_mut()?.changed().await.ok()?,
+                None => return self.overtaken(),
             }
-            self.newest.as_mut()?.changed().await.ok()?;
         }
+    }
+
+    /// The end for a reader that has more than was stored, since the server was stopped between two checkpoints.
+    fn overtaken(&mut self) -> Option<(u64, Event)> {
+        let ending = match &self.source {
+            Source::Live(live) => live.ending()?,
+            Source::Stored(stored) => Arc::clone(&stored.ending),
+        };
+        let is_first = !std::mem::replace(&mut self.is_told, true);
+        (is_first && ending.state == TurnState::Interrupted).then(|| (self.next, Event::End(ending)))
     }
 
     /// `None` when all has been read; `Some(None)` when the next event has not come yet.
@@ -277,15 +291,13 @@ impl App {
     /// Keeps a socket of the caller's open for as long as what it was opened with holds.
     #[must_use]
     pub fn open_socket(&self, caller: &Caller) -> OpenDoor {
-        let (account, token_version) = caller.standing();
-        self.open_doors.open(account, token_version)
+        self.open_doors.open(caller.standing())
     }
 
     /// Keeps a stream of that turn open for as long as its reader may read it.
     #[must_use]
     pub fn open_stream(&self, turn: &TurnHandle) -> OpenDoor {
-        let (account, token_version) = turn.reader;
-        self.open_doors.open(account, token_version)
+        self.open_doors.open(turn.reader)
     }
 
     /// The turn of an answer of the caller's, running or ended.
@@ -312,6 +324,9 @@ impl App {
             let record = record.ok_or(AppError::NotFound(Noun::Message))?;
             if record.state.is_final() {
                 return Ok(TurnHandle::stored(record, caller, is_replay));
+            }
+            if self.db.is_shared() && record.server_id != Some(self.db.server()) {
+                return Ok(TurnHandle::live(self.mirror(&record, caller.id()), caller, is_replay));
             }
             if patience > ATTACH_PATIENCE {
                 return Err(AppError::Overloaded);

@@ -1,7 +1,7 @@
 //! Turns that run: the text so far, who is told of more, and the hand that stops them.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
@@ -9,11 +9,11 @@ use tokio_util::sync::CancellationToken;
 use super::chunks::ChunkedText;
 use super::follow::{Ending, Event, event_at};
 use crate::app::AppError;
-use crate::domain::{AccountId, ConversationId, MessageId};
-use crate::store::Opened;
+use crate::domain::{AccountId, ConversationId, FinishReason, MessageId, Timestamp, TokenUsage, TurnId, TurnState};
+use crate::store::{Opened, TurnRecord};
 
 /// A turn that runs, or that has ended while somebody still reads it.
-pub(super) struct LiveTurn {
+pub(in crate::app) struct LiveTurn {
     pub(super) ids: Opened,
     pub(super) owner: AccountId,
     /// The model that was asked for.
@@ -31,6 +31,8 @@ struct Said {
     /// The events that are no chunks, by number.
     beside: Vec<(u64, Event)>,
     ending: Option<Arc<Ending>>,
+    /// When its readers were sent off without its end.
+    left: Option<Timestamp>,
 }
 
 impl Said {
@@ -87,6 +89,59 @@ impl LiveTurn {
         self.newest.send_replace(newest);
     }
 
+    /// Takes over event `number` of a turn that runs elsewhere; one that is known already changes nothing. False when one before it is missing.
+    pub(super) fn take(&self, number: u64, event: Event) -> bool {
+        let mut said = self.said();
+        let next = said.last() + 1;
+        if number != next {
+            return number < next;
+        }
+        match event {
+            Event::Chunk { content } => said.answer.push(&content),
+            Event::ToolCall { .. } | Event::ToolResult { .. } => said.beside.push((number, event)),
+            Event::Start { .. } | Event::End(_) => {}
+        }
+        let newest = said.last();
+        drop(said);
+        self.newest.send_replace(newest);
+        true
+    }
+
+    /// Sends the readers of a turn that runs elsewhere off without its end: they may follow it from another server, or later.
+    pub(super) fn leave(&self, now: Timestamp) {
+        self.said().left = Some(now);
+        self.newest.send_modify(|_| {});
+    }
+
+    /// The number of the newest event before the end.
+    pub(super) fn last(&self) -> u64 {
+        self.said().last()
+    }
+
+    /// How it stands for those who wait for the end and were sent off without: as if the server had stopped under it.
+    pub(super) fn left(&self) -> Option<Arc<Ending>> {
+        self.said().left.map(|at| Arc::new(self.without_end(TurnState::Interrupted, at)))
+    }
+
+    /// An end that is not told with what was said.
+    pub(super) fn without_end(&self, state: TurnState, at: Timestamp) -> Ending {
+        let is_cancelled = state == TurnState::Cancelled;
+        Ending {
+            state,
+            model: self.model.clone(),
+            usage: TokenUsage::default(),
+            finish_reason: if is_cancelled { FinishReason::Cancelled } else { FinishReason::Error },
+            error_code: (!is_cancelled).then(|| "interrupted".to_owned()),
+            content: String::new(),
+            ended_at: at,
+        }
+    }
+
+    /// What stops it, and what ends this server's patience.
+    pub(super) fn tokens(&self) -> (CancellationToken, CancellationToken) {
+        (self.stop.clone(), self.shutdown.clone())
+    }
+
     /// The text so far and its stored boundaries.
     pub(super) fn snapshot(&self) -> (String, Vec<u8>) {
         let said = self.said();
@@ -103,6 +158,7 @@ impl LiveTurn {
     pub(super) fn event(&self, number: u64) -> Option<Option<Event>> {
         let said = self.said();
         event_at(number, &self.model, (&said.answer, &said.beside), said.ending.as_ref())
+            .filter(|event| event.is_some() || said.left.is_none())
     }
 
     /// How it ended, when it has.
@@ -114,7 +170,7 @@ impl LiveTurn {
         self.newest.subscribe()
     }
 
-    pub(super) fn cancel(&self) {
+    pub(in crate::app) fn cancel(&self) {
         self.stop.cancel();
     }
 
@@ -135,17 +191,96 @@ impl LiveTurn {
 /// The turns that run in this process, by their answer's id.
 pub(in crate::app) struct LiveTurns {
     turns: Mutex<HashMap<MessageId, Arc<LiveTurn>>>,
+    /// Those that run on other servers and are followed here.
+    mirrors: Mutex<HashMap<MessageId, Weak<LiveTurn>>>,
+    /// Those that have ended for their readers, and are still to be stored.
+    unstored: Mutex<HashSet<TurnId>>,
     places: Arc<Semaphore>,
     shutdown: CancellationToken,
 }
 
 impl LiveTurns {
     pub(in crate::app) fn new(most: usize) -> Self {
-        Self { turns: Mutex::default(), places: Arc::new(Semaphore::new(most)), shutdown: CancellationToken::new() }
+        Self {
+            turns: Mutex::default(),
+            mirrors: Mutex::default(),
+            unstored: Mutex::default(),
+            places: Arc::new(Semaphore::new(most)),
+            shutdown: CancellationToken::new(),
+        }
     }
 
     fn turns(&self) -> MutexGuard<'_, HashMap<MessageId, Arc<LiveTurn>>> {
         self.turns.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn mirrors(&self) -> MutexGuard<'_, HashMap<MessageId, Weak<LiveTurn>>> {
+        self.mirrors.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The mirror of a turn that runs on another server, and whether it is new: somebody must feed it then.
+    pub(super) fn mirror(&self, record: &TurnRecord, owner: AccountId) -> (Arc<LiveTurn>, bool) {
+        let mut mirrors = self.mirrors();
+        if let Some(live) = mirrors.get(&record.answer_id).and_then(Weak::upgrade).filter(|live| live.left().is_none())
+        {
+            return (live, false);
+        }
+        let ids = Opened {
+            turn_id: record.turn_id,
+            conversation_id: record.conversation_id,
+            user_message_id: record.user_message_id,
+            answer_id: record.answer_id,
+            is_first: false,
+            is_new: false,
+            reserved: None,
+        };
+        let live = Arc::new(LiveTurn::new(ids, owner, record.requested_model.clone(), self.shutdown.clone()));
+        mirrors.insert(record.answer_id, Arc::downgrade(&live));
+        (live, true)
+    }
+
+    /// Forgets a mirror that is fed no more, unless there is a new one.
+    pub(super) fn forget_mirror(&self, answer_id: MessageId) {
+        let mut mirrors = self.mirrors();
+        let is_over = |live: Arc<LiveTurn>| live.ending().is_some() || live.left().is_some();
+        if mirrors.get(&answer_id).is_some_and(|live| live.upgrade().is_none_or(is_over)) {
+            mirrors.remove(&answer_id);
+        }
+    }
+
+    /// How many turns of other servers are followed here.
+    pub(in crate::app) fn mirrored(&self) -> usize {
+        self.mirrors().len()
+    }
+
+    /// The running turn of that answer, whoever's it is.
+    pub(super) fn of_answer(&self, answer_id: MessageId) -> Option<Arc<LiveTurn>> {
+        self.turns().get(&answer_id).cloned()
+    }
+
+    fn unstored(&self) -> MutexGuard<'_, HashSet<TurnId>> {
+        self.unstored.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Those that run.
+    pub(in crate::app) fn by_turn(&self) -> Vec<(TurnId, Arc<LiveTurn>)> {
+        self.turns().values().map(|live| (live.ids.turn_id, Arc::clone(live))).collect()
+    }
+
+    /// Those that run or are still to be stored.
+    pub(in crate::app) fn known(&self) -> HashSet<TurnId> {
+        let unstored = self.unstored().clone();
+        self.turns().values().map(|live| live.ids.turn_id).chain(unstored).collect()
+    }
+
+    /// Notes that a turn is still to be stored, until [`LiveTurns::stored`].
+    pub(super) fn keep_unstored(&self, id: TurnId) {
+        self.unstored().insert(id);
+    }
+
+    /// Notes that a turn is stored at last.
+    pub(super) fn stored(&self, id: TurnId) {
+        self.unstored().remove(&id);
     }
 
     /// How many run.

@@ -431,8 +431,7 @@ impl Run {
         };
         match self.store(end.clone()).await {
             Ok(true) => observe(&ending, outcome.provider.as_deref(), outcome.first_token),
-            // The conversation was deleted meanwhile.
-            Ok(false) => (ending.state, ending.finish_reason) = (TurnState::Cancelled, FinishReason::Cancelled),
+            Ok(false) => ending = self.ended_elsewhere(ending).await,
             Err(error) => {
                 tracing::error!(%error, turn = %self.live.ids.turn_id, "an answer could not be stored");
                 (ending.state, ending.finish_reason) = (TurnState::Failed, FinishReason::Error);
@@ -440,6 +439,27 @@ impl Run {
                 // Given as an answer, it would be gone at the next look.
                 ending.content.clear();
                 self.store_later(end);
+            }
+        }
+        ending
+    }
+
+    /// How a turn ended that was no longer open when its end was to be stored.
+    async fn ended_elsewhere(&self, mut ending: Ending) -> Ending {
+        match self.app.db.turn_of_owner(self.live.ids.answer_id, self.live.owner).await {
+            // The conversation was deleted meanwhile.
+            Ok(None) => (ending.state, ending.finish_reason) = (TurnState::Cancelled, FinishReason::Cancelled),
+            // It was this end, whose commit was not confirmed at the first try.
+            Ok(Some(stored)) if stored.state == ending.state && stored.content == ending.content => {}
+            Ok(Some(stored)) => {
+                tracing::warn!(turn = %self.live.ids.turn_id, "another server ended this turn: its end is kept, this one is not");
+                return Ending::of(&stored);
+            }
+            Err(error) => {
+                tracing::error!(%error, turn = %self.live.ids.turn_id, "how a turn ended is not known");
+                (ending.state, ending.finish_reason) = (TurnState::Failed, FinishReason::Error);
+                ending.error_code = Some("storage".to_owned());
+                ending.content.clear();
             }
         }
         ending
@@ -460,6 +480,7 @@ impl Run {
     /// key gives it. A stopping server leaves it to the next start.
     fn store_later(&self, end: FinishTurn) {
         let (app, live) = (self.app.clone(), Arc::clone(&self.live));
+        app.turns.keep_unstored(end.turn_id);
         self.app.tasks.spawn(async move {
             loop {
                 tokio::select! {
@@ -468,6 +489,7 @@ impl Run {
                 }
                 if app.db.finish_turn(end.clone()).await.is_ok() {
                     tracing::info!(turn = %end.turn_id, "an answer is stored at last");
+                    app.turns.stored(end.turn_id);
                     return;
                 }
             }

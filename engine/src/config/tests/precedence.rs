@@ -73,7 +73,7 @@ fn a_named_file_must_exist() {
 
 #[test]
 fn what_is_set_but_acts_later_can_be_listed() {
-    let provenance = provenance(&with_env(&[("REDIS_URL", "redis://localhost:6379"), ("PORT", "1")]));
+    let provenance = provenance(&with_env(&[("MONGO_URI", "mongodb://localhost:27017"), ("PORT", "1")]));
     let keys: Vec<_> = provenance.set_but_later().map(|line| line.key.as_str()).collect();
-    assert_eq!(keys, ["shared.redis_url"]);
+    assert_eq!(keys, ["shared.mongo_uri"]);
 }

@@ -97,8 +97,9 @@ fn the_listing_shows_value_source_and_what_acts_later() {
     );
     assert_eq!(
         line("shared.redis_url"),
-        "* shared.redis_url redis://[redacted]@cache.example:6379 environment REDIS_URL"
+        "shared.redis_url redis://[redacted]@cache.example:6379 environment REDIS_URL"
     );
+    assert!(line("shared.mongo_uri").starts_with("* shared.mongo_uri mongodb://[redacted]@"), "{listing}");
     assert_eq!(line("security.admin_password"), "security.admin_password [redacted] .env ADMIN_PASSWORD");
     let starts: std::collections::BTreeSet<_> = listing
         .lines()

@@ -2,7 +2,9 @@
 
 use super::held::{Held, Taken};
 use super::{NewReservation, OverQuota, QuotaCount, Reserved, Subject, UNLIMITED, bit};
-use crate::domain::{AccountId, Amounts, ApiKeyId, Quota, QuotaMetric, QuotaWindow, Timestamp, TokenUsage, TurnId};
+use crate::domain::{
+    AccountId, Amounts, ApiKeyId, Quota, QuotaMetric, QuotaWindow, ServerId, Timestamp, TokenUsage, TurnId,
+};
 use crate::store::{Row, StoreError, Tx, tx::params};
 
 /// Takes `usage` from every counter that limits the call, or from none. [`note`] makes it last.
@@ -71,6 +73,7 @@ pub(in crate::store) async fn note(
     tx: &mut Tx<'_>,
     held: Reserved,
     turn: Option<TurnId>,
+    server: ServerId,
     expires_at: Timestamp,
 ) -> Result<Reserved, StoreError> {
     let memory = tx.held();
@@ -80,7 +83,7 @@ pub(in crate::store) async fn note(
     let id = tx
         .insert(
             "INSERT INTO quota_reservations (account_id, api_key_id, turn_id, account_periods, key_periods, tokens, micros, created_at, \
-             expires_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+             expires_at, server_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             params![
                 held.account_id.get(),
                 held.api_key_id.map(ApiKeyId::get),
@@ -91,6 +94,7 @@ pub(in crate::store) async fn note(
                 held.micros,
                 held.at.micros(),
                 expires_at.micros(),
+                server.get(),
             ],
         )
         .await?;

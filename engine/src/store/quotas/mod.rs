@@ -13,7 +13,7 @@ use self::counters::{counter, from_ledger, insert_counter, over};
 pub(super) use self::counters::{hold, note, read_reserved, settle};
 pub(super) use self::held::Held;
 use self::held::Taken;
-use super::{Backend, Db, Row, StoreError, tx::params};
+use super::{Backend, Db, LeftBy, Row, StoreError, tx::params};
 use crate::domain::{
     AccountId, AccountQuota, Amounts, ApiKeyId, Price, Quota, QuotaMetric, QuotaScope, QuotaWindow, Timestamp,
     TokenUsage,
@@ -179,10 +179,11 @@ impl Db {
                 Taken::Unknown => {}
             }
         }
+        let server = self.server;
         self.write(move |tx| {
             Box::pin(async move {
                 match hold(tx, &new, new.usage, now).await? {
-                    Ok(held) => Ok(Ok(note(tx, held, None, new.expires_at).await?)),
+                    Ok(held) => Ok(Ok(note(tx, held, None, server, new.expires_at).await?)),
                     Err(over) => Ok(Err(over)),
                 }
             })
@@ -238,19 +239,20 @@ impl Db {
         .await
     }
 
-    /// Gives back what no turn holds: for a start, when nothing runs. Returns how many there were.
+    /// Gives back what no open turn holds, of servers that run no more. Returns how many there were.
     ///
     /// # Errors
     /// What the database says.
-    pub async fn release_reservations_without_turn(&self, limit: i64) -> Result<u64, StoreError> {
+    pub async fn release_reservations_without_turn(&self, left_by: LeftBy, limit: i64) -> Result<u64, StoreError> {
         self.write(move |tx| {
             Box::pin(async move {
                 let sql = concat!(
                     "SELECT r.id, r.account_id, r.api_key_id, r.account_periods, r.key_periods, r.tokens, r.micros, r.created_at ",
                     "FROM quota_reservations r LEFT JOIN turns t ON t.id = r.turn_id AND t.state IN ('pending', 'streaming') ",
-                    "WHERE t.id IS NULL ORDER BY r.id LIMIT ?"
+                    "WHERE t.id IS NULL AND (? = -1 OR COALESCE(r.server_id, 0) = ?) ORDER BY r.id LIMIT ?"
                 );
-                let mut left = tx.fetch(sql, params![limit], |row| read_reserved(row, 0)).await?;
+                let of = left_by.param();
+                let mut left = tx.fetch(sql, params![of, of, limit], |row| read_reserved(row, 0)).await?;
                 if let Some(memory) = tx.held() {
                     left.extend(memory.without_row(None, usize::try_from(limit).unwrap_or(0).saturating_sub(left.len())));
                 }

@@ -2,11 +2,12 @@
 
 use std::path::Path;
 use std::str::FromStr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use secrecy::{ExposeSecret, SecretString};
-use sqlx::mysql::{MySqlConnectOptions, MySqlSslMode};
+use sqlx::mysql::{MySql, MySqlConnectOptions, MySqlSslMode};
+use sqlx::pool::PoolOptions;
 use sqlx::{ConnectOptions as _, Connection as _, MySqlConnection, MySqlPool};
 
 use super::{Again, CONNECT_PATIENCE, MYSQL, meaning, pool, run};
@@ -18,9 +19,9 @@ use crate::store::tx::{Said, Tx};
 #[derive(Debug, Clone)]
 pub(in crate::store) struct Mysql {
     pub(in crate::store) pool: MySqlPool,
+    /// One connection.
+    apart: MySqlPool,
     statements: Arc<Statements>,
-    /// Holds what [`Self::claim`] has locked.
-    claim: Arc<Mutex<Option<MySqlConnection>>>,
 }
 
 impl Mysql {
@@ -40,16 +41,24 @@ impl Mysql {
             options = options.ssl_ca(ssl_ca).ssl_mode(MySqlSslMode::VerifyCa);
         }
         let seconds = i64::try_from(settings.busy_timeout.as_secs().max(1)).unwrap_or(i64::MAX);
-        let pool = pool(settings).after_connect(move |connection, _| {
-            Box::pin(async move {
-                // A row is locked when it is written or asked for with a lock, and gaps between rows are not.
-                sqlx::query("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED").execute(&mut *connection).await?;
-                sqlx::query("SET SESSION innodb_lock_wait_timeout = ?").bind(seconds).execute(&mut *connection).await?;
-                Ok(())
+        let prepared = |pool: PoolOptions<MySql>| {
+            pool.after_connect(move |connection, _| {
+                Box::pin(async move {
+                    // A row is locked when it is written or asked for with a lock, and gaps between rows are not.
+                    sqlx::query("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
+                        .execute(&mut *connection)
+                        .await?;
+                    sqlx::query("SET SESSION innodb_lock_wait_timeout = ?")
+                        .bind(seconds)
+                        .execute(&mut *connection)
+                        .await?;
+                    Ok(())
+                })
             })
-        });
+        };
         let statements = Arc::new(Statements::new(Dialect::Mysql));
-        Ok(Self { pool: pool.connect_lazy_with(options), statements, claim: Arc::default() })
+        let apart = prepared(pool(settings).max_connections(1)).connect_lazy_with(options.clone());
+        Ok(Self { pool: prepared(pool(settings)).connect_lazy_with(options), apart, statements })
     }
 
     pub(in crate::store) async fn write<T, F>(&self, job: F) -> Result<T, StoreError>
@@ -57,9 +66,26 @@ impl Mysql {
         T: Send + 'static,
         F: for<'t> FnOnce(&'t mut Tx<'_>) -> BoxFuture<'t, Result<T, StoreError>> + Clone + Send + 'static,
     {
+        self.write_through(&self.pool, job).await
+    }
+
+    /// As [`Self::write`], over a connection that is kept for what must not wait behind everything else.
+    pub(in crate::store) async fn write_apart<T, F>(&self, job: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: for<'t> FnOnce(&'t mut Tx<'_>) -> BoxFuture<'t, Result<T, StoreError>> + Clone + Send + 'static,
+    {
+        self.write_through(&self.apart, job).await
+    }
+
+    async fn write_through<T, F>(&self, pool: &MySqlPool, job: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: for<'t> FnOnce(&'t mut Tx<'_>) -> BoxFuture<'t, Result<T, StoreError>> + Clone + Send + 'static,
+    {
         let mut again = Again::default();
         loop {
-            let outcome = self.once("START TRANSACTION", true, job.clone()).await;
+            let outcome = self.once(pool, "START TRANSACTION", true, job.clone()).await;
             if !again.after(&outcome).await {
                 return outcome;
             }
@@ -71,43 +97,29 @@ impl Mysql {
         T: Send + 'static,
         F: for<'t> FnOnce(&'t mut Tx<'_>) -> BoxFuture<'t, Result<T, StoreError>> + Send + 'static,
     {
-        self.once("START TRANSACTION READ ONLY", false, job).await
+        self.once(&self.pool, "START TRANSACTION READ ONLY", false, job).await
     }
 
-    /// Locks the database for this server, until it is closed or the connection that holds the lock is lost; false when another has it.
-    pub(in crate::store) async fn claim(&self) -> Result<bool, StoreError> {
+    /// Connects once, without the patience that the pool has with a server that is not there.
+    pub(in crate::store) async fn reach(&self) -> Result<(), StoreError> {
         let failed = |error: sqlx::Error| meaning(&error, &MYSQL);
-        // Not out of the pool, which would wait and wait for a server that is not there.
         let options = self.pool.connect_options();
         let connecting = tokio::time::timeout(CONNECT_PATIENCE, MySqlConnection::connect_with(&options)).await;
-        let mut connection = connecting.map_err(|_| StoreError::Unreachable("it does not answer"))?.map_err(failed)?;
-        // The server's locks are for all of its databases: the name says which this is.
-        let locked = sqlx::query_scalar("SELECT CAST(GET_LOCK(LEFT(CONCAT('parlor_', DATABASE()), 64), 0) AS SIGNED)");
-        let locked: Option<i64> = locked.fetch_one(&mut connection).await.map_err(failed)?;
-        if locked != Some(1) {
-            return Ok(false);
-        }
-        // An idle connection would be closed in the end, and the lock with it.
-        sqlx::query("SET SESSION wait_timeout = 31536000").execute(&mut connection).await.map_err(failed)?;
-        *self.claim.lock().unwrap_or_else(PoisonError::into_inner) = Some(connection);
-        Ok(true)
+        let connection = connecting.map_err(|_| StoreError::Unreachable("it does not answer"))?.map_err(failed)?;
+        connection.close().await.map_err(failed)
     }
 
     pub(in crate::store) async fn close(&self) {
-        let claim = self.claim.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(connection) = claim {
-            // Gone in one way or the other; the lock goes with it.
-            let _ = connection.close().await;
-        }
+        self.apart.close().await;
         self.pool.close().await;
     }
 
-    async fn once<T, F>(&self, begin: &'static str, commits: bool, job: F) -> Result<T, StoreError>
+    async fn once<T, F>(&self, pool: &MySqlPool, begin: &'static str, commits: bool, job: F) -> Result<T, StoreError>
     where
         F: for<'t> FnOnce(&'t mut Tx<'_>) -> BoxFuture<'t, Result<T, StoreError>> + Send,
     {
         let failed = |error: sqlx::Error| meaning(&error, &MYSQL);
-        let mut connection = self.pool.acquire().await.map_err(failed)?;
+        let mut connection = pool.acquire().await.map_err(failed)?;
         if !commits {
             // One state for all of a reader's queries.
             let snapshot = sqlx::query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ");
@@ -118,7 +130,7 @@ impl Mysql {
         match outcome {
             Ok(value) if commits => {
                 transaction.commit().await.map_err(|error| match failed(error) {
-                    StoreError::Clash => StoreError::Clash,
+                    known @ (StoreError::Clash | StoreError::Unreachable(_)) => known,
                     other => StoreError::Commit(other.to_string()),
                 })?;
                 Ok(value)

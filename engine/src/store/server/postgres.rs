@@ -1,7 +1,7 @@
 //! PostgreSQL.
 
 use std::str::FromStr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use secrecy::{ExposeSecret, SecretString};
@@ -14,15 +14,12 @@ use crate::store::StoreError;
 use crate::store::dialect::{Dialect, Statements};
 use crate::store::tx::{Said, Tx};
 
-/// The number of the lock that one server holds.
-const CLAIM: i64 = 7_019_267_318_400_212;
-
 #[derive(Debug, Clone)]
 pub(in crate::store) struct Postgres {
     pub(in crate::store) pool: PgPool,
+    /// One connection.
+    apart: PgPool,
     statements: Arc<Statements>,
-    /// Holds what [`Self::claim`] has locked.
-    claim: Arc<Mutex<Option<PgConnection>>>,
 }
 
 impl Postgres {
@@ -36,7 +33,8 @@ impl Postgres {
             .options([("lock_timeout", milliseconds.as_str()), ("statement_timeout", "60000")])
             .disable_statement_logging();
         let statements = Arc::new(Statements::new(Dialect::Postgres));
-        Ok(Self { pool: pool(settings).connect_lazy_with(options), statements, claim: Arc::default() })
+        let apart = pool(settings).max_connections(1).connect_lazy_with(options.clone());
+        Ok(Self { pool: pool(settings).connect_lazy_with(options), apart, statements })
     }
 
     pub(in crate::store) async fn write<T, F>(&self, job: F) -> Result<T, StoreError>
@@ -44,9 +42,26 @@ impl Postgres {
         T: Send + 'static,
         F: for<'t> FnOnce(&'t mut Tx<'_>) -> BoxFuture<'t, Result<T, StoreError>> + Clone + Send + 'static,
     {
+        self.write_through(&self.pool, job).await
+    }
+
+    /// As [`Self::write`], over a connection that is kept for what must not wait behind everything else.
+    pub(in crate::store) async fn write_apart<T, F>(&self, job: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: for<'t> FnOnce(&'t mut Tx<'_>) -> BoxFuture<'t, Result<T, StoreError>> + Clone + Send + 'static,
+    {
+        self.write_through(&self.apart, job).await
+    }
+
+    async fn write_through<T, F>(&self, pool: &PgPool, job: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: for<'t> FnOnce(&'t mut Tx<'_>) -> BoxFuture<'t, Result<T, StoreError>> + Clone + Send + 'static,
+    {
         let mut again = Again::default();
         loop {
-            let outcome = self.once("BEGIN ISOLATION LEVEL READ COMMITTED", true, job.clone()).await;
+            let outcome = self.once(pool, "BEGIN ISOLATION LEVEL READ COMMITTED", true, job.clone()).await;
             if !again.after(&outcome).await {
                 return outcome;
             }
@@ -58,44 +73,34 @@ impl Postgres {
         T: Send + 'static,
         F: for<'t> FnOnce(&'t mut Tx<'_>) -> BoxFuture<'t, Result<T, StoreError>> + Send + 'static,
     {
-        self.once("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", false, job).await
+        self.once(&self.pool, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", false, job).await
     }
 
-    /// Locks the database for this server, until it is closed or the connection that holds the lock is lost; false when another has it.
-    pub(in crate::store) async fn claim(&self) -> Result<bool, StoreError> {
+    /// Connects once, without the patience that the pool has with a server that is not there.
+    pub(in crate::store) async fn reach(&self) -> Result<(), StoreError> {
         let failed = |error: sqlx::Error| meaning(&error, &POSTGRES);
-        // Not out of the pool, which would wait and wait for a server that is not there.
         let options = self.pool.connect_options();
         let connecting = tokio::time::timeout(CONNECT_PATIENCE, PgConnection::connect_with(&options)).await;
-        let mut connection = connecting.map_err(|_| StoreError::Unreachable("it does not answer"))?.map_err(failed)?;
-        let locked = sqlx::query_scalar("SELECT pg_try_advisory_lock($1)").bind(CLAIM);
-        let locked: bool = locked.fetch_one(&mut connection).await.map_err(failed)?;
-        if locked {
-            *self.claim.lock().unwrap_or_else(PoisonError::into_inner) = Some(connection);
-        }
-        Ok(locked)
+        let connection = connecting.map_err(|_| StoreError::Unreachable("it does not answer"))?.map_err(failed)?;
+        connection.close().await.map_err(failed)
     }
 
     pub(in crate::store) async fn close(&self) {
-        let claim = self.claim.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(connection) = claim {
-            // Gone in one way or the other; the lock goes with it.
-            let _ = connection.close().await;
-        }
+        self.apart.close().await;
         self.pool.close().await;
     }
 
-    async fn once<T, F>(&self, begin: &'static str, commits: bool, job: F) -> Result<T, StoreError>
+    async fn once<T, F>(&self, pool: &PgPool, begin: &'static str, commits: bool, job: F) -> Result<T, StoreError>
     where
         F: for<'t> FnOnce(&'t mut Tx<'_>) -> BoxFuture<'t, Result<T, StoreError>> + Send,
     {
         let failed = |error: sqlx::Error| meaning(&error, &POSTGRES);
-        let mut transaction = self.pool.begin_with(begin).await.map_err(failed)?;
+        let mut transaction = pool.begin_with(begin).await.map_err(failed)?;
         let outcome = run(job(&mut Tx::Postgres(&mut transaction, Said(&self.statements)))).await;
         match outcome {
             Ok(value) if commits => {
                 transaction.commit().await.map_err(|error| match failed(error) {
-                    StoreError::Clash => StoreError::Clash,
+                    known @ (StoreError::Clash | StoreError::Unreachable(_)) => known,
                     other => StoreError::Commit(other.to_string()),
                 })?;
                 Ok(value)

@@ -2,14 +2,15 @@
 
 use super::{Begun, Branch, NewTurn, Opened, SIBLINGS_MAX, TurnQuota, count, id, tokens};
 use crate::domain::{
-    AccountId, ConversationId, File, IMAGE_TOKENS, IdempotencyKey, MessageId, Timestamp, TurnId, preview_of, title_of,
+    AccountId, ConversationId, File, IMAGE_TOKENS, IdempotencyKey, MessageId, ServerId, Timestamp, TurnId, preview_of,
+    title_of,
 };
 use crate::store::files::files_by_id;
 use crate::store::messages::context_tokens;
 use crate::store::quotas::{self, OverQuota, Reserved};
 use crate::store::{StoreError, Tx, tx::params};
 
-pub(super) async fn begin_turn(tx: &mut Tx<'_>, new: &NewTurn) -> Result<Begun, StoreError> {
+pub(super) async fn begin_turn(tx: &mut Tx<'_>, new: &NewTurn, server: ServerId) -> Result<Begun, StoreError> {
     let now = new.now.micros();
     if let Some((key, fingerprint)) = &new.idempotency
         && let Some(known) = replay(tx, new.account_id, key, fingerprint, now).await?
@@ -54,21 +55,22 @@ pub(super) async fn begin_turn(tx: &mut Tx<'_>, new: &NewTurn) -> Result<Begun, 
     let answer_id = insert_answer(tx, conversation_id, user_message_id, now).await?;
     let turn_id = tx
         .insert(
-            "INSERT INTO turns (account_id, conversation_id, user_message_id, answer_message_id, state, requested_model, started_at) \
-             VALUES (?, ?, ?, ?, 'pending', ?, ?)",
+            "INSERT INTO turns (account_id, conversation_id, user_message_id, answer_message_id, state, requested_model, started_at, \
+             server_id) VALUES (?, ?, ?, ?, 'pending', ?, ?, ?)",
             params![
                 new.account_id.get(),
                 conversation_id.get(),
                 user_message_id.get(),
                 answer_id.get(),
                 &new.model,
-                now
+                now,
+                server.get()
             ],
         )
         .await?;
     let turn_id = id(turn_id, TurnId::new)?;
     let reserved = match held {
-        Some((held, expires_at)) => Some(quotas::note(tx, held, Some(turn_id), expires_at).await?),
+        Some((held, expires_at)) => Some(quotas::note(tx, held, Some(turn_id), server, expires_at).await?),
         None => None,
     };
     if let Some((key, fingerprint)) = &new.idempotency {

@@ -7,10 +7,10 @@ mod read;
 use super::quotas::{NewReservation, OverQuota, Reserved};
 use super::tool_calls::StoredToolCall;
 use super::usage::{LedgerEntry, Occasion, bill};
-use super::{Db, StoreError, tx::params};
+use super::{Db, LeftBy, StoreError, tx::params};
 use crate::domain::{
-    AccountId, Attachments, ConversationId, FinishReason, IdempotencyKey, MessageId, Timestamp, TokenUsage, TurnId,
-    TurnState, estimate_tokens,
+    AccountId, Attachments, ConversationId, FinishReason, IdempotencyKey, MessageId, ServerId, Timestamp, TokenUsage,
+    TurnId, TurnState, estimate_tokens,
 };
 use begin::{begin_turn, replay};
 use finish::finish_turn;
@@ -163,6 +163,10 @@ impl FinishTurn {
 /// A stored turn with its answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TurnRecord {
+    /// The turn.
+    pub turn_id: TurnId,
+    /// The server that runs it, or ran it; `None` for an older one.
+    pub server_id: Option<ServerId>,
     /// Its conversation.
     pub conversation_id: ConversationId,
     /// The person's message.
@@ -224,7 +228,8 @@ impl Db {
     /// # Errors
     /// [`StoreError::Duplicate`] when the new conversation's id is taken: draw another.
     pub async fn begin_turn(&self, new: NewTurn) -> Result<Begun, StoreError> {
-        self.write(move |tx| Box::pin(async move { begin_turn(tx, &new).await })).await
+        let server = self.server;
+        self.write(move |tx| Box::pin(async move { begin_turn(tx, &new, server).await })).await
     }
 
     /// What a key was used for, without storing anything under it; `None` when it does not protect.
@@ -321,12 +326,12 @@ impl Db {
         self.read(move |tx| Box::pin(async move { turn_of_owner(tx, answer_id, owner).await })).await
     }
 
-    /// Up to `limit` turns that are open in the database.
+    /// Up to `limit` turns that are open in the database, the oldest first.
     ///
     /// # Errors
     /// What the database says.
-    pub async fn open_turns(&self, limit: i64) -> Result<Vec<OrphanTurn>, StoreError> {
-        self.read(move |tx| Box::pin(async move { open_turns(tx, limit).await })).await
+    pub async fn open_turns(&self, left_by: LeftBy, limit: i64) -> Result<Vec<OrphanTurn>, StoreError> {
+        self.read(move |tx| Box::pin(async move { open_turns(tx, left_by, limit).await })).await
     }
 }
 

@@ -1,10 +1,12 @@
 //! Reading: a turn with its answer, and the turns that are open.
 
 use super::{OrphanTurn, TurnRecord};
-use crate::domain::{AccountId, ConversationId, FinishReason, MessageId, Timestamp, TokenUsage, TurnId, TurnState};
+use crate::domain::{
+    AccountId, ConversationId, FinishReason, MessageId, ServerId, Timestamp, TokenUsage, TurnId, TurnState,
+};
 use crate::store::quotas::read_reserved;
 use crate::store::tool_calls::calls_of;
-use crate::store::{StoreError, Tx, tx::params};
+use crate::store::{LeftBy, StoreError, Tx, tx::params};
 
 pub(super) async fn turn_of_owner(
     tx: &mut Tx<'_>,
@@ -13,11 +15,13 @@ pub(super) async fn turn_of_owner(
 ) -> Result<Option<TurnRecord>, StoreError> {
     let found = tx.fetch_optional(
         "SELECT t.conversation_id, t.user_message_id, t.state, m.content, t.chunk_ends, t.requested_model, t.model, t.prompt_tokens, \
-         t.completion_tokens, t.finish_reason, t.error_code, t.started_at, t.ended_at \
+         t.completion_tokens, t.finish_reason, t.error_code, t.started_at, t.ended_at, t.id, t.server_id \
          FROM turns t JOIN messages m ON m.id = t.answer_message_id WHERE t.answer_message_id = ? AND t.account_id = ?",
         params![answer_id.get(), owner.get()],
         |row| {
             Ok(TurnRecord {
+                turn_id: row.decode(13, "an id", |id: i64| TurnId::new(id).ok())?,
+                server_id: row.get::<Option<i64>>(14)?.and_then(|id| ServerId::new(id).ok()),
                 conversation_id: row.decode(0, "an id", |id: i64| ConversationId::new(id).ok())?,
                 user_message_id: row.decode(1, "an id", |id: i64| MessageId::new(id).ok())?,
                 answer_id,
@@ -41,14 +45,14 @@ pub(super) async fn turn_of_owner(
     Ok(Some(record))
 }
 
-pub(super) async fn open_turns(tx: &mut Tx<'_>, limit: i64) -> Result<Vec<OrphanTurn>, StoreError> {
+pub(super) async fn open_turns(tx: &mut Tx<'_>, left_by: LeftBy, limit: i64) -> Result<Vec<OrphanTurn>, StoreError> {
     tx.fetch(
         "SELECT t.id, t.account_id, t.conversation_id, t.answer_message_id, a.content, t.chunk_ends, t.requested_model, u.tokens, t.started_at, \
          q.id, q.account_id, q.api_key_id, q.account_periods, q.key_periods, q.tokens, q.micros, q.created_at \
          FROM turns t JOIN messages a ON a.id = t.answer_message_id JOIN messages u ON u.id = t.user_message_id \
          LEFT JOIN quota_reservations q ON q.turn_id = t.id \
-         WHERE t.state IN ('pending', 'streaming') ORDER BY t.id LIMIT ?",
-        params![limit],
+         WHERE t.state IN ('pending', 'streaming') AND (? = -1 OR COALESCE(t.server_id, 0) = ?) ORDER BY t.id LIMIT ?",
+        params![left_by.param(), left_by.param(), limit],
         |row| {
             Ok(OrphanTurn {
                 turn_id: row.decode(0, "an id", |id: i64| TurnId::new(id).ok())?,

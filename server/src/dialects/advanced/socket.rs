@@ -24,5 +24,5 @@ pub async fn open(
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Error> {
     let opening = Opening::check(&context, &headers, query.into_inner()).await?;
-    Ok(opening.accept::<ChatRequest>(context, upgrade)?)
+    Ok(opening.accept::<ChatRequest>(context, false, upgrade)?)
 }

@@ -33,9 +33,11 @@ fn tell(error: &AppError) -> (StatusCode, String) {
         AppError::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
         AppError::KeyReused => StatusCode::UNPROCESSABLE_ENTITY,
         AppError::TooMany(_) | AppError::QuotaExceeded(_) => StatusCode::TOO_MANY_REQUESTS,
-        AppError::ProviderDown { .. } | AppError::ModerationDown | AppError::Overloaded | AppError::ShuttingDown => {
-            StatusCode::SERVICE_UNAVAILABLE
-        }
+        AppError::ProviderDown { .. }
+        | AppError::ModerationDown
+        | AppError::Overloaded
+        | AppError::DatabaseAway(_)
+        | AppError::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
         AppError::ProviderTimeout => StatusCode::GATEWAY_TIMEOUT,
         AppError::Internal(_) => return (StatusCode::INTERNAL_SERVER_ERROR, "Internal server error".to_owned()),
     };

@@ -35,9 +35,11 @@ fn tell(error: &AppError) -> (StatusCode, String) {
             return (StatusCode::UNPROCESSABLE_ENTITY, "this message_id was used for another message".to_owned());
         }
         AppError::TooMany(_) | AppError::QuotaExceeded(_) => StatusCode::TOO_MANY_REQUESTS,
-        AppError::ProviderDown { .. } | AppError::ModerationDown | AppError::Overloaded | AppError::ShuttingDown => {
-            StatusCode::SERVICE_UNAVAILABLE
-        }
+        AppError::ProviderDown { .. }
+        | AppError::ModerationDown
+        | AppError::Overloaded
+        | AppError::DatabaseAway(_)
+        | AppError::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
         AppError::ProviderTimeout => StatusCode::GATEWAY_TIMEOUT,
         AppError::Internal(_) => return (StatusCode::INTERNAL_SERVER_ERROR, "Internal server error".to_owned()),
     };

@@ -30,7 +30,7 @@ pub async fn forgot(
     ClientAddress(address): ClientAddress,
     body: Json<MailLinkRequest>,
 ) -> Result<StatusCode, Error> {
-    context.app.request_password_reset(&body.into_inner().email, address)?;
+    context.app.request_password_reset(&body.into_inner().email, address).await?;
     Ok(StatusCode::ACCEPTED)
 }
 
@@ -89,6 +89,6 @@ pub async fn resend(
     ClientAddress(address): ClientAddress,
     body: Json<MailLinkRequest>,
 ) -> Result<StatusCode, Error> {
-    context.app.request_verification(&body.into_inner().email, address)?;
+    context.app.request_verification(&body.into_inner().email, address).await?;
     Ok(StatusCode::ACCEPTED)
 }

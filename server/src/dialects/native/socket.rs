@@ -13,6 +13,11 @@ use crate::kit::socket::{Opening, SocketQuery};
 
 /// Opens the caller's WebSocket. Send `{"message": …, "conversation_id": …}`; the events of the answer come back as text frames with `type`
 /// and `seq`. `{"type": "stop"}` stops the answer that is being written.
+///
+/// What the account sends by another way, from another device for instance, comes too, in frames of types of their own, each with the ids that
+/// tell whose it is: `message` holds the message (`conversation_id`, `message`, and the `answer_id`), then `answer` each event of the answer
+/// (`conversation_id`, `message_id`, and the `event` with its `type`; `seq` is the event's number). They may stand between the frames of an
+/// answer that was asked for here. `missed` says that the server may not have heard of everything: read the conversations again.
 #[utoipa::path(get, path = "/api/v1/chat/ws/{user_id}", tag = "native", extensions(("x-parlor-right" = json!("user"))),
     params(("user_id" = String, Path, description = "The caller's own id")),
     responses(
@@ -32,5 +37,5 @@ pub async fn open(
     if user_id.into_inner() != opening.caller.id().to_string() {
         return Err(AppError::Forbidden("This WebSocket is another user's").into());
     }
-    Ok(opening.accept::<SendRequest>(context, upgrade)?)
+    Ok(opening.accept::<SendRequest>(context, true, upgrade)?)
 }

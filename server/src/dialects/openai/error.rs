@@ -156,7 +156,9 @@ fn tell(error: &AppError) -> (StatusCode, ErrorObject) {
         AppError::ModerationDown => plain(StatusCode::SERVICE_UNAVAILABLE, SERVER, "moderation_unavailable"),
         AppError::ProviderDown { code } => plain(StatusCode::SERVICE_UNAVAILABLE, SERVER, code),
         AppError::ProviderTimeout => plain(StatusCode::GATEWAY_TIMEOUT, SERVER, "timeout"),
-        AppError::Overloaded => plain(StatusCode::SERVICE_UNAVAILABLE, SERVER, "overloaded"),
+        AppError::Overloaded | AppError::DatabaseAway(_) => {
+            plain(StatusCode::SERVICE_UNAVAILABLE, SERVER, "overloaded")
+        }
         AppError::ShuttingDown => plain(StatusCode::SERVICE_UNAVAILABLE, SERVER, "shutting_down"),
         AppError::Internal(_) => {
             (StatusCode::INTERNAL_SERVER_ERROR, object(SERVER, Some("internal_error"), "Internal server error"))

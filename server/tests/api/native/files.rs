@@ -254,7 +254,7 @@ async fn what_was_answered_is_there_after_a_kill_and_what_was_left_over_goes() {
     std::fs::create_dir_all(files.join("ab")).unwrap();
     std::fs::write(files.join("ab").join(&hash[2..]), "nobody's").unwrap();
     std::fs::write(files.join("incoming/file-x"), "half").unwrap();
-    server.database().execute("INSERT INTO file_leftovers VALUES (?1, 1)", [&hash]).unwrap();
+    server.database().execute("INSERT INTO file_leftovers (hash, noted_at) VALUES (?1, 1)", [&hash]).unwrap();
     server.restart();
     until("the leftovers are gone", || stored(&server).len() == 1).await;
     assert_eq!(content(&server, &token, &id).await.body, "kept");

@@ -76,3 +76,38 @@ async fn a_bad_frame_is_told_and_the_socket_stays_open() {
     socket.send(&json!({"message": "Hi"})).await;
     assert_eq!(socket.answer().await.last().unwrap()["type"], "done");
 }
+
+#[tokio::test]
+async fn what_is_said_on_another_device_appears_with_its_answer() {
+    let server = Setup::new().start();
+    let token = server.sign_up("user@example.com").await;
+    let stranger = server.sign_up("other@example.com").await;
+    let path = format!("/api/v1/chat/ws/{}?token={token}", id_of(&server, &token).await);
+    let (mut first, mut second) =
+        (Socket::open(&server, &path, &[]).await.unwrap(), Socket::open(&server, &path, &[]).await.unwrap());
+    send(server.post("/api/chat", &json!({"message": "not for them"})).bearer_auth(&stranger)).await.expect(200);
+    // One device's message, by its socket: it has its own frames, the other has those of others.
+    first.send(&json!({"message": "Hello from the phone"})).await;
+    let own = first.answer().await;
+    let told = second.frame().await;
+    assert_eq!((&told["type"], &told["message"]["content"]), (&json!("message"), &json!("Hello from the phone")));
+    assert_eq!((&told["message"]["role"], &told["answer_id"]), (&json!("user"), &own[0]["message_id"]));
+    assert_eq!(told["conversation_id"], own[0]["conversation_id"]);
+    for frame in &own {
+        let other = second.frame().await;
+        assert_eq!((&other["type"], &other["seq"]), (&json!("answer"), &frame["seq"]));
+        assert_eq!((&other["message_id"], &other["conversation_id"]), (&told["answer_id"], &told["conversation_id"]));
+        let mut event = frame.clone();
+        event.as_object_mut().unwrap().remove("seq");
+        assert_eq!(other["event"], event);
+    }
+    // Any other dialect's message appears on both, and between them nothing that was their own.
+    let said =
+        send(server.post("/api/chat", &json!({"message": "and from the shell"})).bearer_auth(&token)).await.expect(200);
+    for socket in [&mut first, &mut second] {
+        let told = socket.frame().await;
+        assert_eq!((&told["type"], &told["answer_id"]), (&json!("message"), &said["message_id"]));
+        while socket.frame().await["event"]["type"] != "done" {}
+    }
+    assert_eq!(server.count("SELECT COUNT(*) FROM messages"), 6);
+}

@@ -47,6 +47,22 @@ async fn a_provider_that_keeps_failing_is_told_and_the_server_stays_healthy() {
 }
 
 #[tokio::test]
+async fn a_redis_that_is_away_is_told_and_the_server_works_without_it() {
+    // Nobody listens there: the port was free a moment ago, and what listened is closed.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let url = format!("redis://:hidden-secret@127.0.0.1:{port}");
+    let server = Setup::new().env("REDIS_URL", &url).env("RATE_LIMIT__PER_MINUTE", "2").start();
+    let health = send(server.get("/health")).await.expect(200);
+    assert_eq!((&health["status"], &health["checks"]["redis"]), (&json!("healthy"), &json!("down")));
+    for expected in [200, 200, 429] {
+        send(server.post("/chat", &json!({"message": "Hi"}))).await.expect(expected);
+    }
+    let metrics = send(server.get("/metrics")).await.body;
+    assert!(metrics.contains("parlor_redis_up 0"), "{metrics}");
+    assert!(!server.log().join("\n").contains("hidden-secret"));
+}
+
+#[tokio::test]
 async fn the_other_dialects_health_is_one_word() {
     let server = Setup::new().env("HEALTH_DIALECT", "full_chatbot").start();
     assert_eq!(send(server.get("/health")).await.expect(200), json!({"status": "Healthy"}));
