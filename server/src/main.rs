@@ -5,6 +5,7 @@
 mod cli;
 mod dialects;
 mod kit;
+mod middleware;
 mod openapi;
 mod root;
 mod router;

@@ -1,16 +1,14 @@
 //! All routes in one router, and the middleware around them.
 
-use std::any::Any;
 use std::time::Duration;
 
-use axum::extract::{Extension, Request, State};
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::Router;
+use axum::response::Response;
 use axum::routing::get;
-use axum::{Router, middleware};
 use http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use parlor_engine::config::ServerSettings;
-use tower_http::catch_panic::CatchPanicLayer;
+use tower::ServiceBuilder;
+use tower::layer::layer_fn;
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -18,7 +16,8 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::dialects::{advanced, classic, full_chatbot, mvp, native, openai};
 use crate::kit::json::BodyLimit;
 use crate::kit::limits::Gate;
-use crate::kit::{Context, fastapi, request_log, security_headers};
+use crate::kit::{Context, fastapi};
+use crate::middleware::{Counted, Observed};
 use crate::{openapi, root};
 
 /// The API's description.
@@ -46,6 +45,7 @@ pub fn router(context: Context) -> Router {
     let settings = context.app.settings().server.clone();
     let gate = Gate::new(context.app.clone(), &serde_json::to_value(&description).unwrap_or_default());
     let description: &'static str = Box::leak(serde_json::to_string(&description).unwrap_or_default().into_boxed_str());
+    let limit = BodyLimit::new(settings.max_body_bytes);
     let json = [(header::CONTENT_TYPE, "application/json")];
     router
         .merge(root::pages())
@@ -53,13 +53,13 @@ pub fn router(context: Context) -> Router {
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .with_state(context.clone())
-        // What every request passes, innermost first.
-        .layer(Extension(BodyLimit::new(settings.max_body_bytes)))
-        .layer(middleware::from_fn_with_state(gate, limited))
-        .layer(cors(&settings))
-        .layer(CatchPanicLayer::custom(panicked))
-        .layer(middleware::from_fn_with_state(context, security_headers::add))
-        .layer(middleware::from_fn(request_log::log))
+        // What every request passes, outermost first. One layer, as each costs a copy of all that is inside of it.
+        .layer(
+            ServiceBuilder::new()
+                .layer(layer_fn(move |inner| Observed::new(inner, context.clone())))
+                .layer(cors(&settings))
+                .layer(layer_fn(move |inner| Counted::new(inner, gate.clone(), limit.clone()))),
+        )
 }
 
 fn cors(settings: &ServerSettings) -> CorsLayer {
@@ -90,26 +90,10 @@ fn told(uri: &Uri, status: StatusCode, detail: &str) -> Response {
     }
 }
 
-/// Counts what the API is asked, and refuses what is too much, in the words of the surface.
-async fn limited(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
-    match gate.enter(&mut request).await {
-        Ok(Some(meter)) => meter.leave(next.run(request).await),
-        Ok(None) => next.run(request).await,
-        Err(error) if request.uri().path().starts_with("/api/v1/") => native::Error::from(error).into_response(),
-        Err(error) if request.uri().path().starts_with("/v1/") => openai::Error::from(error).into_response(),
-        Err(error) => classic::Error::from(error).into_response(),
-    }
-}
-
 async fn not_found(uri: Uri) -> Response {
     told(&uri, StatusCode::NOT_FOUND, "Not Found")
 }
 
 async fn method_not_allowed(uri: Uri) -> Response {
     told(&uri, StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed")
-}
-
-fn panicked(_: Box<dyn Any + Send>) -> Response {
-    tracing::error!("a handler panicked");
-    fastapi::told(StatusCode::INTERNAL_SERVER_ERROR, "Internal server error")
 }

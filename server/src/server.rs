@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::kit::metrics::Metrics;
-use crate::kit::{Context, listener};
+use crate::kit::{Context, Parts, listener};
 use crate::router::router;
 
 /// How often what has expired is removed.
@@ -67,12 +67,12 @@ pub async fn run(settings: Settings) -> Result<(), ServerError> {
     let bound = socket.local_addr().map_err(listen)?;
     let (mut terminate, mut interrupt) = signals().map_err(ServerError::Signals)?;
 
-    let context = Context {
+    let context = Context::from(Parts {
         app: app.clone(),
         draining: CancellationToken::new(),
         sockets: TaskTracker::new(),
         metrics: metrics.clone(),
-    };
+    });
     let upkeep = tokio::spawn(metrics.keep_up());
     let cleaning = tokio::spawn(clean_up_regularly(app.clone()));
     let checking = tokio::spawn(check_doors_regularly(app.clone()));

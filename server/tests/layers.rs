@@ -9,7 +9,7 @@ use std::path::Path;
 
 /// Lowest first. ARCHITECTURE.md shows the same line.
 const LAYERS: [&str; 10] =
-    ["kit", "dialects", "web", "openapi", "root", "router", "telemetry", "server", "cli", "main"];
+    ["kit", "dialects", "web", "openapi", "root", "middleware", "router", "telemetry", "server", "cli", "main"];
 
 const BELOW_THE_APPLICATION: [&str; 5] = ["store", "shared", "providers", "mail", "jobs"];
 

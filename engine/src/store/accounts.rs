@@ -120,7 +120,7 @@ impl Db {
     /// # Errors
     /// What the database says.
     pub async fn account_by_id(&self, id: AccountId) -> Result<Option<AccountRecord>, StoreError> {
-        self.read(move |tx| Box::pin(async move { account_by_id(tx, id.get()).await })).await
+        self.look_up(move |tx| Box::pin(async move { account_by_id(tx, id.get()).await })).await
     }
 
     /// The account that signs in under that e-mail address (by its key) or that name (by its key).
@@ -146,7 +146,7 @@ impl Db {
     /// # Errors
     /// What the database says.
     pub async fn guest(&self, realm: GuestRealm, key: GuestKey) -> Result<Option<Account>, StoreError> {
-        self.read(move |tx| Box::pin(async move { guest(tx, realm, &key).await })).await
+        self.look_up(move |tx| Box::pin(async move { guest(tx, realm, &key).await })).await
     }
 
     /// The guest of that name on that surface, made when there is none.

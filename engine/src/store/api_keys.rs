@@ -108,7 +108,7 @@ impl Db {
     /// # Errors
     /// What the database says.
     pub async fn api_key_by_hash(&self, key_hash: String) -> Result<Option<ApiKeyRecord>, StoreError> {
-        self.read(move |tx| {
+        self.look_up(move |tx| {
             Box::pin(async move {
                 let read = |row: &Row<'_>| Ok((read_api_key(row)?, row.get::<i64>(7)?));
                 let found = tx.fetch_optional(select_api_key!("key_hash = ?"), params![&key_hash], read).await?;

@@ -1,5 +1,8 @@
 //! What handlers work with.
 
+use std::ops::Deref;
+use std::sync::Arc;
+
 use http::HeaderMap;
 use parlor_engine::app::App;
 use parlor_engine::config::GuestAccess;
@@ -12,7 +15,10 @@ use super::metrics::Metrics;
 
 /// The application and the server around it. Cheap to clone.
 #[derive(Clone)]
-pub struct Context {
+pub struct Context(Arc<Parts>);
+
+/// What a [`Context`] holds.
+pub struct Parts {
     /// What Parlor does.
     pub app: App,
     /// Cancelled when the server begins to stop: idle WebSockets close then.
@@ -21,6 +27,20 @@ pub struct Context {
     pub sockets: TaskTracker,
     /// What is measured.
     pub metrics: Metrics,
+}
+
+impl Deref for Context {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+impl From<Parts> for Context {
+    fn from(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
 }
 
 impl Context {

@@ -7,7 +7,6 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::extract::{FromRequestParts, MatchedPath, Request};
-use axum::response::Response;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use parlor_engine::app::{Allowance, App, AppError, Caller, Requester};
@@ -131,13 +130,11 @@ impl Meter {
     }
 
     /// Says in the answer what is left (<https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/>), and keeps caches away.
-    pub fn leave(&self, mut response: Response) -> Response {
-        let headers = response.headers_mut();
+    pub fn leave(&self, headers: &mut HeaderMap) {
         headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
         if let Some(metered) = &self.0 {
             tell(headers, &metered.state().left);
         }
-        response
     }
 }
 

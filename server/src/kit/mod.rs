@@ -23,4 +23,4 @@ pub mod sse;
 pub mod upload;
 pub mod websocket;
 
-pub use context::Context;
+pub use context::{Context, Parts};

@@ -4,51 +4,74 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request};
-use axum::middleware::Next;
 use axum::response::Response;
-use http::{HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue, Method};
+use metrics::Label;
 use rand::Rng;
 
 use super::address::Peer;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Gives the request its id (the caller's, when sane), runs it, and writes its line. The trace is the one of W3C's `traceparent`, when the
-/// caller sent one.
-#[allow(clippy::disallowed_methods, reason = "a latency is measured with the machine's own clock")]
-pub async fn log(request: Request, next: Next) -> Response {
-    let began = Instant::now();
-    let id = request.headers().get(&REQUEST_ID).filter(|value| is_sane(value)).cloned().unwrap_or_else(new_id);
-    let trace = request.headers().get("traceparent").and_then(trace_of);
-    let method = request.method().clone();
-    let route =
-        request.extensions().get::<MatchedPath>().map_or_else(|| "unknown".to_owned(), |path| path.as_str().to_owned());
-    let peer = request.extensions().get::<Peer>().map_or(IpAddr::from([0, 0, 0, 0]), |peer| peer.0.ip());
-    let mut response = next.run(request).await;
-    let status = response.status().as_u16();
-    let elapsed = began.elapsed();
-    let shown = id.to_str().unwrap_or_default();
-    tracing::info!(
-        target: "parlor::request",
-        method = %method, route, status, ms = elapsed.as_micros() as f64 / 1000.0, request_id = shown, trace, peer = %peer, "request"
-    );
-    metrics::counter!("parlor_http_requests_total", "method" => method_label(&method), "route" => route.clone(), "status" => status.to_string())
-        .increment(1);
-    metrics::histogram!("parlor_http_request_duration_seconds", "route" => route).record(elapsed);
-    response.headers_mut().insert(REQUEST_ID, id);
-    response
+/// A request under way, as its line will tell it.
+pub struct Logged {
+    began: Instant,
+    id: HeaderValue,
+    trace: Option<String>,
+    method: Method,
+    route: Option<MatchedPath>,
+    peer: IpAddr,
+}
+
+impl Logged {
+    /// Reads what the line says of the request. Its id is the caller's, when sane; the trace is the one of W3C's `traceparent`, when the
+    /// caller sent one.
+    #[allow(clippy::disallowed_methods, reason = "a latency is measured with the machine's own clock")]
+    pub fn begin(request: &Request) -> Self {
+        let id = request.headers().get(&REQUEST_ID).filter(|value| is_sane(value)).cloned();
+        Self {
+            began: Instant::now(),
+            id: id.unwrap_or_else(new_id),
+            trace: request.headers().get("traceparent").and_then(trace_of),
+            method: request.method().clone(),
+            route: request.extensions().get::<MatchedPath>().cloned(),
+            peer: request.extensions().get::<Peer>().map_or(IpAddr::from([0, 0, 0, 0]), |peer| peer.0.ip()),
+        }
+    }
+
+    /// Writes the line, measures, and tells the caller the request's id.
+    #[allow(clippy::disallowed_methods, reason = "a latency is measured with the machine's own clock")]
+    pub fn end(self, response: &mut Response) {
+        let Self { began, id, trace, method, route, peer } = self;
+        let status = response.status();
+        let elapsed = began.elapsed();
+        let route = route.as_ref().map_or("unknown", MatchedPath::as_str);
+        tracing::info!(
+            target: "parlor::request",
+            method = %method, route, status = status.as_u16(), ms = elapsed.as_micros() as f64 / 1000.0,
+            request_id = id.to_str().unwrap_or_default(), trace, peer = %peer, "request"
+        );
+        let labels = [
+            Label::from_static_parts("method", method_label(&method)),
+            Label::new("route", route.to_owned()),
+            Label::new("status", status.as_str().to_owned()),
+        ];
+        metrics::counter!("parlor_http_requests_total", labels.iter()).increment(1);
+        metrics::histogram!("parlor_http_request_duration_seconds", labels[1..2].iter()).record(elapsed);
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
 }
 
 /// Methods are the client's to invent; labels are not.
-fn method_label(method: &http::Method) -> &'static str {
+fn method_label(method: &Method) -> &'static str {
     match *method {
-        http::Method::GET => "GET",
-        http::Method::POST => "POST",
-        http::Method::PUT => "PUT",
-        http::Method::PATCH => "PATCH",
-        http::Method::DELETE => "DELETE",
-        http::Method::HEAD => "HEAD",
-        http::Method::OPTIONS => "OPTIONS",
+        Method::GET => "GET",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::HEAD => "HEAD",
+        Method::OPTIONS => "OPTIONS",
         _ => "OTHER",
     }
 }

@@ -2,12 +2,10 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use axum::extract::{Request, State};
-use axum::middleware::Next;
-use axum::response::Response;
-use http::{HeaderName, HeaderValue, header};
+use axum::extract::Request;
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use parlor_engine::config::ServerSettings;
 
-use super::Context;
 use super::address::{Peer, is_tls};
 
 /// Where the handler says nothing else.
@@ -22,17 +20,18 @@ const DEFAULTS: [(HeaderName, &str); 5] = [
 /// A year, the least that browsers' preload lists ask for.
 const HSTS: &str = "max-age=31536000";
 
-/// Adds the headers; the one that binds browsers to TLS only where the request came over it.
-pub async fn add(State(context): State<Context>, request: Request, next: Next) -> Response {
+/// Whether the answer may bind browsers to TLS: the request came over it.
+pub fn binds_to_tls(request: &Request, settings: &ServerSettings) -> bool {
     let peer = request.extensions().get::<Peer>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0.ip());
-    let is_tls = is_tls(peer, request.headers(), &context.app.settings().server);
-    let mut response = next.run(request).await;
-    let headers = response.headers_mut();
+    is_tls(peer, request.headers(), settings)
+}
+
+/// Adds the headers.
+pub fn add(headers: &mut HeaderMap, binds_to_tls: bool) {
     for (name, value) in DEFAULTS {
         headers.entry(name).or_insert(HeaderValue::from_static(value));
     }
-    if is_tls {
+    if binds_to_tls {
         headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static(HSTS));
     }
-    response
 }

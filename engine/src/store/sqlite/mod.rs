@@ -82,6 +82,8 @@ struct Shared {
     queues: Mutex<Option<Queues>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     path: PathBuf,
+    /// The readers' connections: a thread has one while it works, and whoever looks something up has one that is free.
+    readers: Arc<[Mutex<Session>]>,
     held: Arc<Held>,
     /// What tells the opened file from another at the same path.
     identity: Option<(u64, u64)>,
@@ -127,16 +129,18 @@ impl Sqlite {
         let (reads, read_queue) = bounded::<ReadJob>(QUEUE);
         let mut threads = vec![spawn("parlor-writer", move || write_loop(writer, &write_queue))?];
         let readers = std::thread::available_parallelism().map_or(2, usize::from).clamp(2, 8);
-        for _ in 0..readers {
-            let reader = session(true)?;
-            let queue = read_queue.clone();
-            threads.push(spawn("parlor-reader", move || read_loop(reader, &queue))?);
+        let readers: Arc<[_]> =
+            (0..readers).map(|_| session(true).map(Mutex::new)).collect::<Result<Vec<_>, _>>()?.into();
+        for number in 0..readers.len() {
+            let (readers, queue) = (Arc::clone(&readers), read_queue.clone());
+            threads.push(spawn("parlor-reader", move || read_loop(&readers, number, &queue))?);
         }
         Ok(Self {
             shared: Arc::new(Shared {
                 queues: Mutex::new(Some(Queues { writes, reads })),
                 threads: Mutex::new(threads),
                 path: path.to_owned(),
+                readers,
                 held,
                 identity: identity_of(path),
                 _lock: lock,
@@ -190,6 +194,22 @@ impl Sqlite {
         });
         send(&self.queues()?.reads, job)?;
         wait(answer, &start).await
+    }
+
+    /// As [`Self::read`], on the caller's own thread where a connection is free.
+    pub(super) async fn look_up<T, F>(&self, job: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: for<'t> FnOnce(&'t mut Tx<'_>) -> BoxFuture<'t, Result<T, StoreError>> + Send + 'static,
+    {
+        {
+            let _open = self.queues()?;
+            let mut free = self.shared.readers.iter().filter_map(|reader| reader.try_lock().ok());
+            if let Some(mut session) = free.next() {
+                return run(&mut session, job);
+            }
+        }
+        self.read(job).await
     }
 
     /// What calls under way hold of their quotas.
@@ -374,8 +394,10 @@ fn run_in_savepoint(session: &mut Session, job: WriteJob) -> Answer {
     }
 }
 
-fn read_loop(mut session: Session, queue: &Receiver<ReadJob>) {
+fn read_loop(readers: &[Mutex<Session>], number: usize, queue: &Receiver<ReadJob>) {
+    let Some(reader) = readers.get(number) else { return };
     while let Ok(job) = queue.recv() {
+        let mut session = reader.lock().unwrap_or_else(PoisonError::into_inner);
         // One consistent state for all of a job's queries.
         let _ = statement(&session, "BEGIN");
         job(&mut session);

@@ -13,7 +13,6 @@ mod schema;
 mod typed;
 
 use axum::extract::{FromRequest, Request};
-use axum::middleware;
 use bytes::Bytes;
 use rand::Rng as _;
 use rand::distr::Alphanumeric;
@@ -21,6 +20,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 pub use error::{Error, told};
+pub use rate_limits::tell as tell_limits;
 
 use crate::kit::json::read_json_bytes_within;
 use crate::kit::{Context, extract};
@@ -37,7 +37,6 @@ pub fn router() -> OpenApiRouter<Context> {
         .routes(routes!(moderations::create_moderation))
         .routes(routes!(models::list_models))
         .routes(routes!(models::read_model))
-        .layer(middleware::from_fn(rate_limits::tell))
 }
 
 /// A JSON body as it came, within the gateway's own limit of size.

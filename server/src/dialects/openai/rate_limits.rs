@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use axum::extract::Request;
-use axum::middleware::Next;
-use axum::response::Response;
-use http::{HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::kit::limits::Meter;
 
@@ -14,19 +11,14 @@ const REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining-req
 const RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset-requests");
 
 /// Tells the limit of which the least is left.
-pub async fn tell(request: Request, next: Next) -> Response {
-    let meter = request.extensions().get::<Meter>().cloned();
-    let mut response = next.run(request).await;
-    let tightest = meter.and_then(|meter| meter.left().into_iter().min_by_key(|allowance| allowance.remaining));
-    if let Some(allowance) = tightest {
-        let headers = response.headers_mut();
+pub fn tell(headers: &mut HeaderMap, meter: &Meter) {
+    if let Some(allowance) = meter.left().into_iter().min_by_key(|allowance| allowance.remaining) {
         headers.insert(LIMIT, HeaderValue::from(allowance.quota));
         headers.insert(REMAINING, HeaderValue::from(allowance.remaining));
         if let Ok(span) = HeaderValue::from_str(&span(allowance.resets)) {
             headers.insert(RESET, span);
         }
     }
-    response
 }
 
 /// As OpenAI writes it: `1h2m3s`.
