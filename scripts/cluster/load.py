@@ -87,8 +87,9 @@ class Load:
                 except Broken as broken:
                     message.tries[-1].status, message.tries[-1].why = 0, str(broken)
                     message.tries[-1].ended = time.monotonic()
-            elif message.tries[-1].status in (409, 422):
-                return
+            if message.tries[-1].status in (0, 502):
+                # Its turn may have been killed, and be over.
+                end = min(end, time.monotonic() + 10)
             await asyncio.sleep(0.5)
 
     async def account(self):
