@@ -17,6 +17,7 @@ class Incident:
     requests: int = 0
     streams: int = 0
     allowed: list = field(default_factory=list)
+    struck: set = field(default_factory=set)
 
     def touches(self, request):
         return request.ended >= self.began and request.began <= self.ended + GRACE
@@ -24,9 +25,6 @@ class Incident:
     def allows(self, message, request):
         """In flight on the killed replica; or refused for want of the database, with the word when to come again."""
         if self.killed and request.began <= self.began + GRACE and (request.upstream == self.killed or request.status in (0, 502)):
-            return True
-        # The turn that ran on the killed replica is over; its key says so.
-        if self.killed and message.tries[0] is not request and self.allows(message, message.tries[0]):
             return True
         return self.database_away and request.status == 503 and request.retry_after
 
@@ -54,6 +52,10 @@ class Report:
                     incident.streams += message.dialect == "stream"
                 if request.status // 100 != 2:
                     cause = next((incident for incident in touched if incident.allows(message, request)), None)
+                    # A turn that was killed is over: whoever sends its key again hears that it was interrupted.
+                    cause = cause or next((incident for incident in self.incidents if id(message) in incident.struck), None)
+                    if cause and cause.killed:
+                        cause.struck.add(id(message))
                     (cause.allowed if cause else wrong).append((message, request))
         return wrong
 
@@ -74,6 +76,12 @@ class Report:
             print(f"stream {message.text.split()[0]} ended with {message.ended_with} after {message.tries[0].began - start:+.1f} s: {[(round(t.began - start, 1), t.status, t.upstream, t.why) for t in message.tries]}")
         cut = [t for m in load.messages for t in m.tries if t.upstream == kill.killed and t.began <= kill.began <= t.ended]
         in_flight = len(cut)
+        silent = [m for m in load.messages if not m.is_acknowledged and m.dialect != "stream"]
+        for message in silent:
+            tries = [(round(t.began - start, 1), round(t.ended - start, 1), t.status, t.upstream == kill.killed) for t in message.tries]
+            print(f"{message.dialect} {message.text.split()[0]} has no answer; began, ended, status, on the killed replica: {tries}")
+        # Nobody sends a call of /v1 again: it has no key.
+        lost = [m for m in silent if m.dialect != "openai" and not on_killed(m)]
         stored = self.stored(cluster)
         absent = [m for m in acknowledged if m.dialect != "openai" and stored.get(m.text) != [m.text]]
         for message in absent[:20]:
@@ -87,6 +95,7 @@ class Report:
             ("answers acknowledged, over six dialects", len(acknowledged), len(acknowledged) > 0),
             ("of those not stored exactly once", len(absent), not absent),
             ("of those that were told otherwise than they are stored", len(garbled), not garbled),
+            ("messages without an answer, but for the killed replica's and calls of /v1", len(lost), not lost),
             ("calls of /v1 answered / billed", f"{asked} / {billed}", billed >= asked),
             ("streams", len(streams), None),
             ("read on more than one replica", len(moved), bool(moved)),

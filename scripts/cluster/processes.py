@@ -162,15 +162,16 @@ class Cluster:
             conf.write(text)
 
     async def rotate(self, without):
-        """Takes a replica out of nginx' rotation, or puts all in. What is under way there goes on."""
+        """Takes a replica out of nginx' rotation, or puts all in; returns when what was under way by the old one has ended."""
         self.write_nginx(without)
         workers = self.workers()
         self.nginx.child.send_signal(signal.SIGHUP)
 
-        async def new_workers():
-            return bool(set(self.workers()) - set(workers))
+        async def are_replaced():
+            now = self.workers()
+            return bool(now) and not set(now) & set(workers)
 
-        await until("nginx has read its configuration", new_workers)
+        await until("the old workers of nginx have done their work", are_replaced)
 
     def workers(self):
         with open(f"/proc/{self.nginx.child.pid}/task/{self.nginx.child.pid}/children") as children:

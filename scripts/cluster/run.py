@@ -52,6 +52,7 @@ async def main():
         print("starting PostgreSQL, Redis, nginx, a provider and three replicas", flush=True)
         await cluster.start()
         load, report = Load(cluster.port), Report()
+        await load.prepare(accounts=20)
         clients = [asyncio.create_task(client) for client in load.clients()]
         await incidents(cluster, report)
         load.is_over = True

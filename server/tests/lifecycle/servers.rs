@@ -99,7 +99,7 @@ async fn what_a_killed_server_was_writing_is_followed_to_its_end_on_the_other(wo
     assert_eq!(numbers, (1..=7).collect::<Vec<_>>());
     let end = seen.last().unwrap();
     assert_eq!((end.name.as_str(), end.data["code"].as_str()), ("error", Some("interrupted")));
-    assert_eq!(text_of(&seen), "word1 word2 word3 word4 word5 ");
+    assert_eq!(text_of(&seen), "word1 word2 word3 word4 word5");
     answers(&two, &token).await;
     // What comes back finds nothing to do.
     one.restart();
