@@ -11,6 +11,7 @@ mod router;
 mod server;
 mod telemetry;
 mod web;
+mod worker;
 
 use std::process::ExitCode;
 

@@ -83,6 +83,10 @@ pub enum Noun {
     File,
     /// Something that moderation blocked.
     ModerationEvent,
+    /// A job.
+    Job,
+    /// Work that recurs.
+    Schedule,
 }
 
 impl std::fmt::Display for Noun {
@@ -97,6 +101,8 @@ impl std::fmt::Display for Noun {
             Self::Share => "Shared conversation",
             Self::File => "File",
             Self::ModerationEvent => "Moderation event",
+            Self::Job => "Job",
+            Self::Schedule => "Schedule",
         })
     }
 }

@@ -10,6 +10,7 @@ mod error;
 mod files;
 pub mod gateway;
 mod health;
+mod jobs;
 mod jwt_crypto;
 mod limits;
 mod mail_links;
@@ -39,6 +40,7 @@ pub use conversations::{ConversationList, ConversationPage, ConversationWithMess
 pub use error::{AppError, Limited, Noun, QuotaExceeded};
 pub use files::{BrokenUpload, FileList};
 pub use health::{Check, Health};
+pub use jobs::JobFilter;
 pub use limits::{Allowance, Requester};
 pub use metering::{Estimate, QuotaStatus, Reservation, Spent, UsageReport};
 pub use moderation::ModerationFilter;
@@ -49,8 +51,8 @@ pub use shares::{Export, SharedConversation, SharedLink};
 pub use threads::ThreadPage;
 
 pub use crate::store::{
-    AnswerTurn, ConversationChange, LedgerRow, ModerationEvent, SessionRecord, Share, StoredToolCall, ThreadMessage,
-    UsageSums,
+    AnswerTurn, ConversationChange, JobRecord, LedgerRow, ModerationEvent, ScheduleRecord, SessionRecord, Share,
+    StoredToolCall, ThreadMessage, UsageSums,
 };
 
 use crate::blobs::Blobs;

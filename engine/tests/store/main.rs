@@ -9,6 +9,7 @@ mod accounts;
 mod context;
 mod conversations;
 mod files;
+mod jobs;
 mod kit;
 mod migrations;
 mod quotas;

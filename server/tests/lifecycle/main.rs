@@ -12,3 +12,4 @@ mod shutdown;
 mod slow_clients;
 #[path = "../api/support/mod.rs"]
 mod support;
+mod worker;
