@@ -26,6 +26,8 @@ pub struct Health {
     pub database: Check,
     /// Redis.
     pub redis: Check,
+    /// MongoDB, as it was when it was last heard of.
+    pub mongo: Check,
     /// What may answer messages, in the order in which it is asked.
     pub providers: Vec<TargetState>,
     /// Whether answers come from the built-in mock.
@@ -52,6 +54,11 @@ impl App {
         Health {
             database: if matches!(ping, Ok(Ok(()))) { Check::Up } else { Check::Down },
             redis: Check::Off,
+            mongo: match &self.mongo {
+                None => Check::Off,
+                Some(mongo) if mongo.is_up() => Check::Up,
+                Some(_) => Check::Down,
+            },
             providers: self.providers.states(),
             is_mock: self.providers.is_mock(),
             is_accepting: !self.is_shutting_down(),

@@ -32,8 +32,7 @@ impl App {
         if !(1..=PAGE_MAX).contains(&filter.limit) {
             return Err(Invalid::new("limit", format!("limit must be 1 to {PAGE_MAX}")).into());
         }
-        let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
-        if filter.kind.as_ref().is_some_and(|kind| kind.len() > KIND_MAX || !kind.bytes().all(is_name)) {
+        if filter.kind.as_deref().is_some_and(|kind| !is_name(kind)) {
             return Err(Invalid::new("kind", "kind must be the name of a kind of job").into());
         }
         let wanted = usize::try_from(filter.limit).unwrap_or(usize::MAX);
@@ -96,6 +95,14 @@ impl App {
     /// [`AppError::Forbidden`] to all but admins; [`AppError::NotFound`].
     pub async fn run_schedule(&self, caller: &Caller, name: String) -> Result<ScheduleRecord, AppError> {
         caller.require(AccountRole::Admin)?;
+        if !is_name(&name) {
+            return Err(AppError::NotFound(Noun::Schedule));
+        }
         self.db.run_schedule(name, self.clock.now()).await?.ok_or(AppError::NotFound(Noun::Schedule))
     }
+}
+
+/// Whether a kind of job could be called so.
+fn is_name(text: &str) -> bool {
+    text.len() <= KIND_MAX && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }

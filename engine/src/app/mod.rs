@@ -60,6 +60,7 @@ use crate::config::Settings;
 use crate::domain::Clock;
 use crate::mail::Mailer;
 use crate::moderation::Moderator;
+use crate::mongo::Mongo;
 use crate::providers::{Providers, Vision};
 use crate::shared::{Counters, OpenDoors};
 use crate::store::Db;
@@ -97,6 +98,7 @@ pub struct Inner {
     turns: LiveTurns,
     gateway: Gateway,
     mailer: Mailer,
+    mongo: Option<Mongo>,
     blobs: Blobs,
     uploads: files::Uploads,
     /// Bounds the files that wait in requests to providers.
@@ -123,7 +125,7 @@ impl App {
     /// Puts the parts together. The database is open and migrated.
     ///
     /// # Errors
-    /// When the password hash, moderation, the mail server's client or the bucket's refuses its settings.
+    /// When the password hash, moderation, MongoDB's client, the mail server's or the bucket's refuses its settings.
     #[allow(clippy::disallowed_methods, reason = "uptime is measured from here")]
     pub fn new(settings: Settings, db: Db, clock: Clock, providers: Providers) -> Result<Self, AppError> {
         let vision = Vision::of(settings.chat.vision_models.clone());
@@ -143,6 +145,7 @@ impl App {
                 turns: LiveTurns::new(settings.chat.max_running_turns),
                 gateway: Gateway::new(settings.gateway.max_running_calls, clock.now()),
                 mailer: Mailer::from_settings(&settings.mail).map_err(|error| AppError::Internal(error.to_string()))?,
+                mongo: Mongo::from_settings(&settings.shared).map_err(|error| AppError::Internal(error.to_string()))?,
                 blobs: Blobs::from_settings(&settings)?,
                 uploads: files::Uploads::default(),
                 file_room: chat::FileRoom::default(),
@@ -169,6 +172,12 @@ impl App {
     #[must_use]
     pub fn db(&self) -> &Db {
         &self.db
+    }
+
+    /// MongoDB, where it is configured.
+    #[must_use]
+    pub fn mongo(&self) -> Option<&Mongo> {
+        self.mongo.as_ref()
     }
 
     /// Its clock.

@@ -17,6 +17,8 @@ pub struct DatabaseSettings {
     pub max_overflow: u32,
     /// How long a query waits for a busy database.
     pub busy_timeout: Duration,
+    /// Whether what happens is also kept in the outbox, for MongoDB: `shared.mongo_uri` is set.
+    pub has_outbox: bool,
 }
 
 impl DatabaseSettings {
@@ -62,6 +64,7 @@ impl DatabaseSettings {
             pool_size: reader.integer("database.pool_size"),
             max_overflow: reader.integer("database.max_overflow"),
             busy_timeout: reader.duration("database.busy_timeout_seconds"),
+            has_outbox: reader.opt_secret("shared.mongo_uri").is_some(),
         }
     }
 }

@@ -290,7 +290,7 @@ pub static TABLE: &[Setting] = &[
     setting("shared.redis_db", Integer(0, 65_535), "0",
         "The number of the Redis database.").env(&["REDIS_DB"]).later(),
     setting("shared.mongo_uri", ServiceUrl(&["mongodb", "mongodb+srv"]), "",
-        "MongoDB, where finished turns and analytics events are also written.").env(&["MONGO_URI"]).later(),
+        "MongoDB, where finished turns and analytics events are also written.").env(&["MONGO_URI"]),
 
     setting("telemetry.log_format", Choice(LogFormat::NAMES), "auto",
         "`auto`: pretty on a terminal, JSON otherwise.").env(&["LOG_FORMAT"]),

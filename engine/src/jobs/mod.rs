@@ -3,6 +3,7 @@
 //!
 //! A job is done at least once: a worker that goes away in the middle of it leaves it to another. So each does the same when it is done again.
 
+mod outbox;
 mod registry;
 mod release_files;
 mod release_reservations;

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::run::Attempt;
-use super::{Registry, scheduler};
+use super::{Registry, outbox, scheduler};
 use crate::app::App;
 use crate::store::StoreError;
 
@@ -40,6 +40,8 @@ impl Default for Pace {
 /// Does jobs until it is drained.
 pub struct Worker {
     looking: JoinHandle<()>,
+    /// Tells MongoDB what happens, where it is configured.
+    telling: Option<JoinHandle<()>>,
     stop: CancellationToken,
     abandon: CancellationToken,
     running: TaskTracker,
@@ -53,13 +55,23 @@ impl Worker {
         let places = Arc::new(Semaphore::new(app.settings().jobs.concurrency));
         let name = format!("{:016x}", rand::random::<u64>());
         let (stopped, abandoned, tracker) = (stop.clone(), abandon.clone(), running.clone());
+        let telling = app
+            .mongo()
+            .cloned()
+            .map(|mongo| tokio::spawn(outbox::tell(app.clone(), mongo, name.clone(), stop.clone())));
         let rounds = Rounds { app, registry, pace, name, places, stop: stopped, abandon: abandoned, running: tracker };
-        Self { looking: tokio::spawn(rounds.make()), stop, abandon, running }
+        Self { looking: tokio::spawn(rounds.make()), telling, stop, abandon, running }
     }
 
     /// Takes no more jobs, waits up to `grace` for those that run, then stops the rest and puts them back into the queue.
-    pub async fn drain(self, grace: Duration) {
+    pub async fn drain(mut self, grace: Duration) {
         self.stop.cancel();
+        if let Some(mut telling) = self.telling.take()
+            && tokio::time::timeout(grace.max(PUT_BACK), &mut telling).await.is_err()
+        {
+            // What it was telling is told again.
+            telling.abort();
+        }
         // It only fails when it panicked, and then there is nothing to wait for.
         let _ = self.looking.await;
         self.running.close();

@@ -14,10 +14,12 @@ mod feedback;
 mod files;
 mod inspect;
 mod jobs;
+mod leases;
 mod mail_tokens;
 mod messages;
 mod migrations;
 mod moderation;
+mod outbox;
 mod personal_data;
 mod profiles;
 mod quotas;
@@ -50,6 +52,7 @@ pub use mail_tokens::{MailPurpose, NewMailToken};
 pub use messages::{ContextMessage, MessageRow};
 pub use migrations::MigrationState;
 pub use moderation::{ListModerationEvents, ModerationEvent, NewModerationEvent};
+pub use outbox::{FinishedTurn, Happened, OutboxState, Told};
 pub use personal_data::LedgerRow;
 pub use profiles::ProfileChange;
 pub use quotas::{NewReservation, OverQuota, QuotaCount, Reserved};
@@ -70,6 +73,8 @@ use sqlite::Sqlite;
 #[derive(Debug, Clone)]
 pub struct Db {
     backend: Backend,
+    /// Whether what happens is also kept in the outbox.
+    has_outbox: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -95,15 +100,18 @@ impl Db {
     /// # Errors
     /// When it cannot be opened, or is in use by another server.
     pub fn open(settings: &DatabaseSettings, who: OpenAs) -> Result<Self, StoreError> {
-        match &settings.url {
-            DatabaseUrl::Sqlite(path) => {
-                Ok(Self { backend: Backend::Sqlite(Sqlite::open(path, settings.busy_timeout, who)?) })
-            }
-            DatabaseUrl::Postgres(url) => Ok(Self { backend: Backend::Postgres(Postgres::open(url, settings)?) }),
-            DatabaseUrl::Mysql { url, ssl_ca } => {
-                Ok(Self { backend: Backend::Mysql(Mysql::open(url, ssl_ca.as_deref(), settings)?) })
-            }
-        }
+        let backend = match &settings.url {
+            DatabaseUrl::Sqlite(path) => Backend::Sqlite(Sqlite::open(path, settings.busy_timeout, who)?),
+            DatabaseUrl::Postgres(url) => Backend::Postgres(Postgres::open(url, settings)?),
+            DatabaseUrl::Mysql { url, ssl_ca } => Backend::Mysql(Mysql::open(url, ssl_ca.as_deref(), settings)?),
+        };
+        Ok(Self { backend, has_outbox: settings.has_outbox })
+    }
+
+    /// The same database, which also keeps what happens in its outbox.
+    #[must_use]
+    pub fn with_outbox(self) -> Self {
+        Self { has_outbox: true, ..self }
     }
 
     /// Keeps other servers off the database, as long as this one is open: each ends at its start what it takes for the turns of a server that

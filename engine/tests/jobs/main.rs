@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod kit;
+mod outbox;
 mod schedules;
 mod upkeep;
 mod workers;

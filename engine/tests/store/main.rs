@@ -12,6 +12,7 @@ mod files;
 mod jobs;
 mod kit;
 mod migrations;
+mod outbox;
 mod quotas;
 mod refresh_tokens;
 mod transactions;

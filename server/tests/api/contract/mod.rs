@@ -5,8 +5,8 @@
 //!
 //! - the FAQ passages in a message's context, and `sources` that are not empty;
 //! - `/api/v1/faqs…` and the roles that may write there;
-//! - `/api/v1/analytics/…`, `/api/v1/audit-logs`, `/api/v1/jobs`;
-//! - the outbox behind `MONGO_URI`, and what replicas share behind `REDIS_URL` and `REDIS_DB`.
+//! - `/api/v1/analytics/…`, `/api/v1/audit-logs`;
+//! - what replicas share behind `REDIS_URL` and `REDIS_DB`.
 
 mod advanced;
 mod callers;
