@@ -7,7 +7,7 @@ mod scan;
 use std::path::Path;
 
 /// Lowest first. ARCHITECTURE.md shows the same line.
-const LAYERS: [&str; 12] = [
+const LAYERS: [&str; 13] = [
     "domain",
     "config",
     "store",
@@ -18,6 +18,7 @@ const LAYERS: [&str; 12] = [
     "tools",
     "blobs",
     "mail",
+    "mongo",
     "app",
     "jobs",
 ];

@@ -12,6 +12,7 @@ mod router;
 mod server;
 mod telemetry;
 mod web;
+mod worker;
 
 use std::process::ExitCode;
 

@@ -76,6 +76,8 @@ pub struct Checks {
     database: &'static str,
     /// Redis; `off` when it is not configured.
     redis: &'static str,
+    /// MongoDB: `up`, `down`, or `off` where none is configured. What happens waits for it.
+    mongo: &'static str,
     /// What answers messages; `mock` when no key is configured.
     provider: &'static str,
     /// What may answer, in the order in which it is asked.
@@ -147,6 +149,7 @@ fn checks(health: &Health) -> Checks {
     Checks {
         database: word(&health.database),
         redis: word(&health.redis),
+        mongo: word(&health.mongo),
         provider,
         providers,
         server: if health.is_accepting { "up" } else { "stopping" },

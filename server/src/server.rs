@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use parlor_engine::app::{App, AppError};
-use parlor_engine::config::Settings;
+use parlor_engine::config::{DatabaseUrl, Settings};
 use parlor_engine::domain::Clock;
-use parlor_engine::jobs;
+use parlor_engine::jobs::{Pace, Registry, Worker, watch_queue};
 use parlor_engine::providers::{ProviderError, Providers};
 use parlor_engine::store::{Db, OpenAs, StoreError};
 use tokio::net::TcpListener;
@@ -17,8 +17,10 @@ use crate::kit::metrics::Metrics;
 use crate::kit::{Context, Parts, listener};
 use crate::router::router;
 
-/// How often what has expired is removed.
-const CLEAN_UP_EVERY: Duration = Duration::from_secs(15 * 60);
+/// How often memory that is not needed is given back.
+const REST_EVERY: Duration = Duration::from_secs(15 * 60);
+/// How old what an earlier run left over must be: another server may be taking in what is newer.
+const SETTLED_AFTER: Duration = Duration::from_secs(60);
 /// How often the accounts behind open sockets and streams are looked at: what another process changed bites within this time.
 const CHECK_DOORS_EVERY: Duration = Duration::from_secs(2);
 /// What connections get, after the turns have ended, to send their last bytes.
@@ -33,6 +35,11 @@ pub enum ServerError {
     /// The providers' settings.
     #[error("providers: {0}")]
     Providers(#[from] ProviderError),
+    /// The database is a file that a server has.
+    #[error(
+        "the database {0} is a file that a Parlor server has open; that server does the jobs itself, a worker beside it needs PostgreSQL or MySQL"
+    )]
+    WorkerBesideServer(String),
     /// The application.
     #[error("{0}")]
     App(#[from] AppError),
@@ -74,7 +81,13 @@ pub async fn run(settings: Settings) -> Result<(), ServerError> {
         metrics: metrics.clone(),
     });
     let upkeep = tokio::spawn(metrics.keep_up());
-    let cleaning = tokio::spawn(clean_up_regularly(app.clone()));
+    let resting = tokio::spawn(rest_regularly(app.clone()));
+    let watching = tokio::spawn(watch_queue(app.clone()));
+    let worker =
+        app.settings().jobs.in_server.then(|| Worker::start(app.clone(), Registry::default(), Pace::default()));
+    if worker.is_none() && matches!(app.settings().database.url, DatabaseUrl::Sqlite(_)) {
+        tracing::warn!("jobs.in_server is off, and a worker cannot use this server's file: no jobs are done");
+    }
     let checking = tokio::spawn(check_doors_regularly(app.clone()));
     let hearing = tokio::spawn({
         let app = app.clone();
@@ -102,7 +115,13 @@ pub async fn run(settings: Settings) -> Result<(), ServerError> {
     app.begin_shutdown();
     draining.cancel();
     sockets.close();
-    cleaning.abort();
+    resting.abort();
+    watching.abort();
+    let jobs = async {
+        if let Some(worker) = worker {
+            worker.drain(settings.shutdown_grace).await;
+        }
+    };
     let drain = async {
         let connections = serving.await;
         let connections = async {
@@ -116,10 +135,13 @@ pub async fn run(settings: Settings) -> Result<(), ServerError> {
             tokio::time::sleep(LAST_BYTES).await;
         };
         // Connections normally end first, with their turns; the turns' own limit is the limit of all.
-        tokio::select! {
-            () = connections => app.drain(settings.shutdown_grace).await,
-            () = turns => tracing::warn!("some connections did not end in time"),
-        }
+        let answers = async {
+            tokio::select! {
+                () = connections => app.drain(settings.shutdown_grace).await,
+                () = turns => tracing::warn!("some connections did not end in time"),
+            }
+        };
+        tokio::join!(answers, jobs);
         // Or it would be on the list again.
         last_beat.cancel();
         if beating.await.is_err() {
@@ -160,7 +182,8 @@ async fn open(settings: Settings) -> Result<App, ServerError> {
     Ok(app)
 }
 
-fn signals() -> std::io::Result<(tokio::signal::unix::Signal, tokio::signal::unix::Signal)> {
+/// SIGTERM and SIGINT.
+pub fn signals() -> std::io::Result<(tokio::signal::unix::Signal, tokio::signal::unix::Signal)> {
     Ok((signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?))
 }
 
@@ -192,15 +215,12 @@ async fn beat_regularly(app: App, last: CancellationToken) {
     }
 }
 
-async fn clean_up_regularly(app: App) {
-    let mut tick = tokio::time::interval(CLEAN_UP_EVERY);
+/// What each server does for itself: memory that is not needed goes, and what an earlier run of it left over.
+async fn rest_regularly(app: App) {
+    app.release_leftovers_of(app.clock().now().minus(SETTLED_AFTER)).await;
+    let mut tick = tokio::time::interval(REST_EVERY);
     loop {
         tick.tick().await;
-        match jobs::clean_up(&app).await {
-            Ok(0) => {}
-            Ok(rows) => tracing::info!(rows, "removed what had expired"),
-            Err(error) => tracing::warn!(%error, "removing what has expired failed"),
-        }
-        app.release_leftovers().await;
+        app.rest();
     }
 }

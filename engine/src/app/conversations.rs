@@ -183,7 +183,7 @@ impl App {
     /// [`AppError::NotFound`], and [`AppError::Forbidden`] for an API key without the scope.
     pub async fn delete_conversation(&self, caller: &Caller, id: ConversationId) -> Result<(), AppError> {
         caller.allow(Scope::Chat)?;
-        if !self.db.delete_conversation_of_owner(id, caller.id()).await? {
+        if !self.db.delete_conversation_of_owner(id, caller.id(), self.clock.now()).await? {
             return Err(AppError::NotFound(Noun::Conversation));
         }
         self.stop_conversation(id).await;

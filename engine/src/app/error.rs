@@ -86,6 +86,10 @@ pub enum Noun {
     File,
     /// Something that moderation blocked.
     ModerationEvent,
+    /// A job.
+    Job,
+    /// Work that recurs.
+    Schedule,
 }
 
 impl std::fmt::Display for Noun {
@@ -100,6 +104,8 @@ impl std::fmt::Display for Noun {
             Self::Share => "Shared conversation",
             Self::File => "File",
             Self::ModerationEvent => "Moderation event",
+            Self::Job => "Job",
+            Self::Schedule => "Schedule",
         })
     }
 }

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::conversations::{DRAWS, page_size};
 use super::{App, AppError, Caller, Noun};
 use crate::blobs::{Pieces, Spooled};
-use crate::domain::{AccountId, ContentHash, File, FileId, FileName, Invalid, MediaType, Scope, TextCheck};
+use crate::domain::{AccountId, ContentHash, File, FileId, FileName, Invalid, MediaType, Scope, TextCheck, Timestamp};
 use crate::store::{FilePlace, FileQuota, StoreError, ThreadMessage};
 
 /// Files that one account has at most, however small they are.
@@ -244,9 +244,14 @@ impl App {
     /// Removes the contents that no file has: of deleted files and accounts, and of files that were never stored. What cannot be removed
     /// now is tried again the next time.
     pub async fn release_leftovers(&self) {
+        self.release_leftovers_of(self.clock.now()).await;
+    }
+
+    /// [`App::release_leftovers`], those alone that were noted before `until`: another process may be taking in what was noted since.
+    pub async fn release_leftovers_of(&self, until: Timestamp) {
         let mut after = None;
         loop {
-            let found = match self.db.leftovers(after, LEFTOVERS_AT_ONCE).await {
+            let found = match self.db.leftovers(after, until, LEFTOVERS_AT_ONCE).await {
                 Ok(found) => found,
                 Err(error) => return tracing::warn!(%error, "contents without a file were not looked for"),
             };

@@ -27,6 +27,8 @@ pub struct Health {
     pub database: Check,
     /// Redis: without it each replica goes on alone.
     pub redis: Check,
+    /// MongoDB, as it was when it was last heard of.
+    pub mongo: Check,
     /// What may answer messages, in the order in which it is asked.
     pub providers: Vec<TargetState>,
     /// Whether answers come from the built-in mock.
@@ -57,6 +59,11 @@ impl App {
                 LinkState::Up => Check::Up,
                 LinkState::Down => Check::Down,
                 LinkState::Off => Check::Off,
+            },
+            mongo: match &self.mongo {
+                None => Check::Off,
+                Some(mongo) if mongo.is_up() => Check::Up,
+                Some(_) => Check::Down,
             },
             providers: self.providers.states(),
             is_mock: self.providers.is_mock(),

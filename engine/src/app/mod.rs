@@ -10,6 +10,7 @@ mod error;
 mod files;
 pub mod gateway;
 mod health;
+mod jobs;
 mod jwt_crypto;
 mod limits;
 mod mail_links;
@@ -42,6 +43,7 @@ pub use conversations::{ConversationList, ConversationPage, ConversationWithMess
 pub use error::{AppError, Limited, Noun, QuotaExceeded};
 pub use files::{BrokenUpload, FileList};
 pub use health::{Check, Health};
+pub use jobs::JobFilter;
 pub use limits::{Allowance, Requester};
 pub use metering::{Estimate, QuotaStatus, Reservation, Spent, UsageReport};
 pub use moderation::ModerationFilter;
@@ -53,8 +55,8 @@ pub use shares::{Export, SharedConversation, SharedLink};
 pub use threads::ThreadPage;
 
 pub use crate::store::{
-    AnswerTurn, ConversationChange, LedgerRow, ModerationEvent, SessionRecord, Share, StoredToolCall, ThreadMessage,
-    UsageSums,
+    AnswerTurn, ConversationChange, JobRecord, LedgerRow, ModerationEvent, ScheduleRecord, SessionRecord, Share,
+    StoredToolCall, ThreadMessage, UsageSums,
 };
 
 use crate::blobs::Blobs;
@@ -62,6 +64,7 @@ use crate::config::Settings;
 use crate::domain::Clock;
 use crate::mail::Mailer;
 use crate::moderation::Moderator;
+use crate::mongo::Mongo;
 use crate::providers::{Providers, Vision};
 use crate::shared::{OpenDoors, Shared};
 use crate::store::Db;
@@ -102,6 +105,7 @@ pub struct Inner {
     presence: presence::Presence,
     gateway: Gateway,
     mailer: Mailer,
+    mongo: Option<Mongo>,
     blobs: Blobs,
     uploads: files::Uploads,
     /// Bounds the files that wait in requests to providers.
@@ -128,7 +132,7 @@ impl App {
     /// Puts the parts together. The database is open and migrated.
     ///
     /// # Errors
-    /// When the password hash, Redis' client, moderation, the mail server's client or the bucket's refuses its settings.
+    /// When the password hash, Redis' client, moderation, MongoDB's client, the mail server's or the bucket's refuses its settings.
     pub fn new(settings: Settings, db: Db, clock: Clock, providers: Providers) -> Result<Self, AppError> {
         let shared = Shared::from_settings(&settings.shared, &settings.security.secret_key)
             .map_err(|error| AppError::Internal(error.to_string()))?;
@@ -168,6 +172,7 @@ impl App {
                 presence: presence::Presence::default(),
                 gateway: Gateway::new(settings.gateway.max_running_calls, clock.now()),
                 mailer: Mailer::from_settings(&settings.mail).map_err(|error| AppError::Internal(error.to_string()))?,
+                mongo: Mongo::from_settings(&settings.shared).map_err(|error| AppError::Internal(error.to_string()))?,
                 blobs: Blobs::from_settings(&settings)?,
                 uploads: files::Uploads::default(),
                 file_room: chat::FileRoom::default(),
@@ -200,6 +205,12 @@ impl App {
     #[must_use]
     pub fn shared(&self) -> &Shared {
         &self.shared
+    }
+
+    /// MongoDB, where it is configured.
+    #[must_use]
+    pub fn mongo(&self) -> Option<&Mongo> {
+        self.mongo.as_ref()
     }
 
     /// Its clock.

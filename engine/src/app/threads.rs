@@ -87,7 +87,7 @@ impl App {
         answer: MessageId,
         feedback: Option<Feedback>,
     ) -> Result<(), AppError> {
-        match self.db.set_feedback_of_owner(id, answer, caller.id(), feedback).await? {
+        match self.db.set_feedback_of_owner(id, answer, caller.id(), feedback, self.clock.now()).await? {
             FeedbackOutcome::Done => Ok(()),
             FeedbackOutcome::NoConversation => Err(AppError::NotFound(Noun::Conversation)),
             FeedbackOutcome::NoMessage => Err(AppError::NotFound(Noun::Message)),

@@ -19,6 +19,8 @@ pub struct DatabaseSettings {
     pub busy_timeout: Duration,
     /// How long a server may give no sign of life before the others take it for dead.
     pub server_lease: Duration,
+    /// Whether what happens is also kept in the outbox, for MongoDB: `shared.mongo_uri` is set.
+    pub has_outbox: bool,
 }
 
 impl DatabaseSettings {
@@ -65,6 +67,7 @@ impl DatabaseSettings {
             max_overflow: reader.integer("database.max_overflow"),
             busy_timeout: reader.duration("database.busy_timeout_seconds"),
             server_lease: reader.duration("database.server_lease_seconds"),
+            has_outbox: reader.opt_secret("shared.mongo_uri").is_some(),
         }
     }
 }

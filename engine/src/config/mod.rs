@@ -13,6 +13,7 @@ mod fields;
 mod file;
 mod files;
 mod gateway;
+mod jobs;
 mod limits;
 mod mail;
 mod metering;
@@ -50,6 +51,7 @@ pub use example::{env_example, toml_example};
 pub use fields::{ApiKey, Milliseconds, Name, Seconds, WebUrl, Weight};
 pub use files::{FileSettings, S3Settings};
 pub use gateway::GatewaySettings;
+pub use jobs::JobSettings;
 pub use limits::LimitSettings;
 pub use mail::MailSettings;
 pub use metering::MeteringSettings;
@@ -101,6 +103,8 @@ pub struct Settings {
     pub moderation: ModerationSettings,
     /// How mail leaves.
     pub mail: MailSettings,
+    /// The work that nobody asks for.
+    pub jobs: JobSettings,
     /// What replicas share.
     pub shared: SharedSettings,
     /// What Parlor tells its operator.
@@ -189,6 +193,7 @@ impl Settings {
             limits: LimitSettings::read(&mut reader),
             metering: MeteringSettings::read(&mut reader),
             mail: MailSettings::read(&mut reader),
+            jobs: JobSettings::read(&mut reader),
             shared: SharedSettings::read(&mut reader),
             telemetry: TelemetrySettings::read(&mut reader),
         };

@@ -72,6 +72,8 @@ pub enum Kind {
     ServiceUrl(&'static [&'static str]),
     /// A database URL.
     Database,
+    /// A cron expression of five fields, or `off`.
+    Cron,
 }
 
 /// A duration above 0 and of at most `max` seconds.

@@ -9,8 +9,8 @@
 //! `…_expires_in`, which counts seconds as OAuth 2's field of that name does.
 
 use super::setting::Kind::{
-    Bool, Choice, Database, Email, Endpoint, Host, Integer, Key, Keys, List, Networks, Number, Origins, Path, Secret,
-    ServiceUrl, Text, WebUrl,
+    Bool, Choice, Cron, Database, Email, Endpoint, Host, Integer, Key, Keys, List, Networks, Number, Origins, Path,
+    Secret, ServiceUrl, Text, WebUrl,
 };
 use super::setting::{Choose, DAY, HOUR, Kind, Setting, up_to};
 use super::{GuestAccess, HealthDialect, JwtAlgorithm, LogFormat, ModerationProvider, OutagePolicy, PasswordScheme};
@@ -27,6 +27,11 @@ pub const SECTIONS: &[(&str, &str)] = &[
     ("gateway", "/v1: the providers behind OpenAI's own protocol."),
     ("limits", "How often one may call."),
     ("mail", "How mail leaves. Unset: mails are written to the log."),
+    ("jobs", "Work that nobody waits for: how much of it is done at once, and where."),
+    (
+        "schedules",
+        "When work that recurs is done: minute, hour, day, month, weekday, as in crontab(5), in UTC; or off.",
+    ),
     ("shared", "What replicas share. Unset: the same features within one process."),
     ("telemetry", "What Parlor tells its operator."),
 ];
@@ -264,6 +269,24 @@ pub static TABLE: &[Setting] = &[
     setting("mail.smtp_url", ServiceUrl(&["smtp", "smtps"]), "",
         "Another server than Gmail's: smtps://user:password@host, or smtp:// for STARTTLS.").env(&["EMAIL__SMTP_URL"]),
 
+    setting("jobs.in_server", Bool, "true",
+        "Whether `parlor serve` does jobs too; with false, start `parlor worker` beside it."),
+    setting("jobs.concurrency", Integer(1, 1_000), "4",
+        "Jobs that one process does at once."),
+    setting("jobs.keep_days", up_to(3_650 * DAY), "14",
+        "How long jobs that have ended, dead letters among them, are kept for admins to look at."),
+
+    setting("schedules.remove_expired", Cron, "*/15 * * * *",
+        "Removes tokens, links and idempotency keys that have expired, and old counters of quotas."),
+    setting("schedules.release_reservations", Cron, "*/15 * * * *",
+        "Gives back what calls held of quotas that nobody settled."),
+    setting("schedules.remove_moderation_events", Cron, "10 * * * *",
+        "Removes what moderation blocked longer ago than moderation.retention_days."),
+    setting("schedules.release_files", Cron, "*/15 * * * *",
+        "Removes contents that no file has any longer."),
+    setting("schedules.remove_ended_jobs", Cron, "40 * * * *",
+        "Removes jobs that ended longer ago than jobs.keep_days."),
+
     setting("shared.redis_url", ServiceUrl(&["redis", "rediss"]), "",
         "Redis 6 or newer, for more than one replica: redis://user:password@host:6379, or rediss:// for TLS.").env(&["REDIS_URL"]),
     setting("shared.redis_db", Integer(0, 65_535), "0",
@@ -271,7 +294,7 @@ pub static TABLE: &[Setting] = &[
     setting("shared.redis_ssl_ca", Path, "",
         "The certificate (PEM) that the Redis server's is checked against; empty: the system's.").env(&["REDIS_SSL_CA"]),
     setting("shared.mongo_uri", ServiceUrl(&["mongodb", "mongodb+srv"]), "",
-        "MongoDB, where finished turns and analytics events are also written.").env(&["MONGO_URI"]).later(),
+        "MongoDB, where finished turns and analytics events are also written.").env(&["MONGO_URI"]),
 
     setting("telemetry.log_format", Choice(LogFormat::NAMES), "auto",
         "`auto`: pretty on a terminal, JSON otherwise.").env(&["LOG_FORMAT"]),

@@ -8,6 +8,7 @@ use url::Url;
 use super::database_url::DatabaseUrl;
 use super::setting::Kind;
 use super::trusted_proxy::TrustedProxy;
+use crate::domain::Schedule;
 
 /// What a source says: one text, several, or something of a type that no setting has.
 pub(super) enum Raw {
@@ -97,6 +98,10 @@ fn one(kind: Kind, unit: Duration, text: String) -> Result<Value, Expected> {
             DatabaseUrl::parse(&text, None).map_err(Expected)?;
             Value::Text(text)
         }
+        Kind::Cron => match Schedule::parse(&text) {
+            Some(schedule) => Value::Text(schedule.as_str().to_owned()),
+            None => return Err(Expected::new("a cron expression such as `*/15 * * * *`, or off")),
+        },
         Kind::Text | Kind::Secret | Kind::Path => Value::Text(text),
         Kind::Keys | Kind::List | Kind::Origins | Kind::Networks => list(kind, vec![text])?,
     })

@@ -2,6 +2,7 @@
 
 use super::accounts::{read_account, select_account};
 use super::files::note_leftovers_of_owner;
+use super::outbox::Happened;
 use super::{Db, Param, StoreError, Tx, tx::params};
 use crate::domain::{Account, AccountId, AccountRole, Timestamp};
 
@@ -131,6 +132,7 @@ impl Db {
     /// # Errors
     /// What the database says.
     pub async fn delete_account(&self, id: AccountId, now: Timestamp) -> Result<Updated, StoreError> {
+        let outbox = self.outbox();
         self.write(move |tx| {
             Box::pin(async move {
                 let Some(before) = account(tx, id).await? else { return Ok(Updated::Missing) };
@@ -139,6 +141,7 @@ impl Db {
                 }
                 note_leftovers_of_owner(tx, id, now).await?;
                 tx.execute("DELETE FROM accounts WHERE id = ?", params![id.get()]).await?;
+                outbox.tell(tx, &Happened::AccountErased { account_id: id.get() }, now).await?;
                 Ok(Updated::Done(before))
             })
         })

@@ -1,5 +1,6 @@
 //! Accounts.
 
+use super::outbox::Happened;
 use super::{Db, Row, StoreError, Tx, tx::params};
 use crate::domain::{
     Account, AccountId, AccountQuota, AccountRole, Email, GuestKey, GuestRealm, PersonName, Preferences, Timestamp,
@@ -86,6 +87,7 @@ impl Db {
     /// # Errors
     /// [`StoreError::Duplicate`] when the address or the name is taken.
     pub async fn insert_account(&self, new: NewAccount, now: Timestamp) -> Result<Account, StoreError> {
+        let outbox = self.outbox();
         self.write(move |tx| {
             Box::pin(async move {
                 let email = new.email.as_ref();
@@ -108,6 +110,8 @@ impl Db {
                         ],
                     )
                     .await?;
+                let role = new.role.as_str().to_owned();
+                outbox.tell(tx, &Happened::AccountRegistered { account_id: id, role }, now).await?;
                 let stored = account_by_id(tx, id).await?;
                 stored.map(|record| record.account).ok_or(StoreError::Corrupt { column: 0, expected: "the row just stored" })
             })

@@ -1,5 +1,6 @@
 //! Conversations. Every query on a person's data carries its owner.
 
+use super::outbox::Happened;
 use super::{
     Db, Row, StoreError, Tx,
     messages::{MessageRow, messages_of_conversation},
@@ -228,7 +229,13 @@ impl Db {
     ///
     /// # Errors
     /// What the database says.
-    pub async fn delete_conversation_of_owner(&self, id: ConversationId, owner: AccountId) -> Result<bool, StoreError> {
+    pub async fn delete_conversation_of_owner(
+        &self,
+        id: ConversationId,
+        owner: AccountId,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let outbox = self.outbox();
         self.write(move |tx| {
             Box::pin(async move {
                 let gone = tx
@@ -237,6 +244,10 @@ impl Db {
                         params![id.get(), owner.get()],
                     )
                     .await?;
+                if gone > 0 {
+                    let happened = Happened::ConversationDeleted { account_id: owner.get(), conversation_id: id.get() };
+                    outbox.tell(tx, &happened, now).await?;
+                }
                 Ok(gone > 0)
             })
         })

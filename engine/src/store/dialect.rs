@@ -6,6 +6,7 @@
 //! | word | meaning |
 //! |---|---|
 //! | `/*lock*/` | at the end of a query: nobody else changes these rows before the transaction ends (SQLite has one writer anyway) |
+//! | `/*skip locked*/` | the same, without the rows that somebody else is changing at the moment |
 //! | `/*folded*/ LIKE` | whatever the case of letters |
 //! | `CAST(… AS BIGINT)` | a sum as an integer |
 //!
@@ -65,11 +66,15 @@ impl Dialect {
         match self {
             Self::Sqlite => Cow::Borrowed(sql),
             Self::Postgres => {
-                let sql = sql.replace("/*lock*/", "FOR UPDATE").replace("/*folded*/ LIKE", "ILIKE");
+                let sql = sql
+                    .replace("/*lock*/", "FOR UPDATE")
+                    .replace("/*skip locked*/", "FOR UPDATE SKIP LOCKED")
+                    .replace("/*folded*/ LIKE", "ILIKE");
                 Cow::Owned(numbered(&sql))
             }
             Self::Mysql => Cow::Owned(
                 sql.replace("/*lock*/", "FOR UPDATE")
+                    .replace("/*skip locked*/", "FOR UPDATE SKIP LOCKED")
                     .replace("/*folded*/ LIKE", "COLLATE utf8mb4_general_ci LIKE")
                     .replace(" AS BIGINT)", " AS SIGNED)"),
             ),

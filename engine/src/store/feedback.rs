@@ -1,7 +1,7 @@
 //! Feedback on answers.
 
-use super::{Db, StoreError, Tx, conversations::conversation_of_owner, tx::params};
-use crate::domain::{AccountId, ConversationId, Feedback, MessageId, Role};
+use super::{Db, StoreError, Tx, conversations::conversation_of_owner, outbox::Happened, tx::params};
+use crate::domain::{AccountId, ConversationId, Feedback, MessageId, Role, Timestamp};
 
 /// What became of feedback.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +27,9 @@ impl Db {
         message: MessageId,
         owner: AccountId,
         feedback: Option<Feedback>,
+        now: Timestamp,
     ) -> Result<FeedbackOutcome, StoreError> {
+        let outbox = self.outbox();
         self.write(move |tx| {
             Box::pin(async move {
                 if conversation_of_owner(tx, conversation, owner).await?.is_none() {
@@ -52,6 +54,13 @@ impl Db {
                     )
                     .await?;
                 }
+                let happened = Happened::FeedbackGiven {
+                    account_id: owner.get(),
+                    conversation_id: conversation.get(),
+                    message_id: message.get(),
+                    rating: feedback.as_ref().map(|feedback| feedback.rating.as_str().to_owned()),
+                };
+                outbox.tell(tx, &happened, now).await?;
                 Ok(FeedbackOutcome::Done)
             })
         })

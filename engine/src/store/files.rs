@@ -217,17 +217,22 @@ impl Db {
         .await
     }
 
-    /// Up to `limit` contents that may lie in the store without a file.
+    /// Up to `limit` contents that may lie in the store without a file, noted by `until`.
     ///
     /// # Errors
     /// What the database says.
-    pub async fn leftovers(&self, after: Option<ContentHash>, limit: i64) -> Result<Vec<ContentHash>, StoreError> {
+    pub async fn leftovers(
+        &self,
+        after: Option<ContentHash>,
+        until: Timestamp,
+        limit: i64,
+    ) -> Result<Vec<ContentHash>, StoreError> {
         self.read(move |tx| {
             Box::pin(async move {
                 let after = after.as_ref().map_or("", ContentHash::as_str);
                 tx.fetch(
-                    "SELECT hash FROM file_leftovers WHERE hash > ? ORDER BY hash LIMIT ?",
-                    params![after, limit],
+                    "SELECT hash FROM file_leftovers WHERE hash > ? AND noted_at <= ? ORDER BY hash LIMIT ?",
+                    params![after, until.micros(), limit],
                     |row| row.decode(0, "a hash", |text: String| ContentHash::parse(&text)),
                 )
                 .await

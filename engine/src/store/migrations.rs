@@ -24,6 +24,8 @@ const MIGRATIONS: &[Migration] = &[
     Migration { version: 7, name: "moderation", sql: include_str!("migrations/0007_moderation.sql") },
     Migration { version: 8, name: "tools", sql: include_str!("migrations/0008_tools.sql") },
     Migration { version: 9, name: "servers", sql: include_str!("migrations/0009_servers.sql") },
+    Migration { version: 10, name: "jobs", sql: include_str!("migrations/0010_jobs.sql") },
+    Migration { version: 11, name: "leases", sql: include_str!("migrations/0011_leases.sql") },
 ];
 
 impl Migration {

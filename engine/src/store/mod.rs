@@ -13,14 +13,18 @@ mod error;
 mod feedback;
 mod files;
 mod inspect;
+mod jobs;
+mod leases;
 mod mail_tokens;
 mod messages;
 mod migrations;
 mod moderation;
+mod outbox;
 mod personal_data;
 mod profiles;
 mod quotas;
 mod refresh_tokens;
+mod schedules;
 mod server;
 mod servers;
 mod sessions;
@@ -45,14 +49,17 @@ pub use error::StoreError;
 pub use feedback::FeedbackOutcome;
 pub use files::{FilePlace, FileQuota};
 pub use inspect::{ColumnInfo, TableInfo};
+pub use jobs::{Claim, ClaimedJob, Due, JobEnd, JobRecord, ListJobs, NewJob, QueueState, enqueue_job};
 pub use mail_tokens::{MailPurpose, NewMailToken};
 pub use messages::{ContextMessage, MessageRow};
 pub use migrations::MigrationState;
 pub use moderation::{ListModerationEvents, ModerationEvent, NewModerationEvent};
+pub use outbox::{FinishedTurn, Happened, OutboxState, Told};
 pub use personal_data::LedgerRow;
 pub use profiles::ProfileChange;
 pub use quotas::{NewReservation, OverQuota, QuotaCount, Reserved};
 pub use refresh_tokens::{NewRefreshToken, RefreshTokenRecord};
+pub use schedules::{NewSchedule, ScheduleRecord};
 pub use servers::{LeftBy, OpenTurn, RollCall};
 pub use sessions::SessionRecord;
 pub use shares::{NewShare, SHARES_MAX, Share};
@@ -70,6 +77,8 @@ use sqlite::Sqlite;
 pub struct Db {
     backend: Backend,
     server: ServerId,
+    /// Whether what happens is also kept in the outbox.
+    has_outbox: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -100,7 +109,14 @@ impl Db {
             DatabaseUrl::Postgres(url) => Backend::Postgres(Postgres::open(url, settings)?),
             DatabaseUrl::Mysql { url, ssl_ca } => Backend::Mysql(Mysql::open(url, ssl_ca.as_deref(), settings)?),
         };
-        Ok(Self { backend, server: ServerId::random(&mut rand::rng()) })
+        let server = ServerId::random(&mut rand::rng());
+        Ok(Self { backend, server, has_outbox: settings.has_outbox })
+    }
+
+    /// The same database, which also keeps what happens in its outbox.
+    #[must_use]
+    pub fn with_outbox(self) -> Self {
+        Self { has_outbox: true, ..self }
     }
 
     /// Asks a database server for a first sign of life. Opening SQLite has done so.

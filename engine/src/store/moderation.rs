@@ -1,6 +1,6 @@
 //! What moderation blocked, and what admins made of it.
 
-use super::{Db, Row, StoreError, Tx, tx::params};
+use super::{Db, Row, StoreError, Tx, outbox::Happened, tx::params};
 use crate::domain::{
     AccountId, ConversationId, IdempotencyKey, MessageId, ModerationState, ModerationSubject, Timestamp,
 };
@@ -85,7 +85,21 @@ impl Db {
     /// # Errors
     /// What the database says.
     pub async fn insert_moderation_event(&self, new: NewModerationEvent) -> Result<(), StoreError> {
-        let inserted = self.write(move |tx| Box::pin(async move { insert(tx, &new).await })).await;
+        let outbox = self.outbox();
+        let inserted = self.write(move |tx| {
+            Box::pin(async move {
+                insert(tx, &new).await?;
+                let happened = Happened::MessageBlocked {
+                    account_id: new.account_id.get(),
+                    conversation_id: new.conversation_id.map(ConversationId::get),
+                    subject: new.subject.as_str().to_owned(),
+                    source: new.source.to_owned(),
+                    category: new.category.clone(),
+                };
+                outbox.tell(tx, &happened, new.now).await
+            })
+        });
+        let inserted = inserted.await;
         match inserted {
             // The same request came twice at once.
             Err(StoreError::Duplicate) => Ok(()),

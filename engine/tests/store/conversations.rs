@@ -52,7 +52,7 @@ async fn nobody_reads_or_deletes_what_belongs_to_somebody_else(fixture: Fixture)
     assert!(fixture.db.conversation_of_owner(id, stranger).await.unwrap().is_none());
     assert!(fixture.db.conversation_and_messages_of_owner(id, stranger, 10).await.unwrap().is_none());
     assert!(fixture.db.turn_of_owner(turn.answer_id, stranger).await.unwrap().is_none());
-    assert!(!fixture.db.delete_conversation_of_owner(id, stranger).await.unwrap());
+    assert!(!fixture.db.delete_conversation_of_owner(id, stranger, at(20)).await.unwrap());
     assert!(fixture.db.conversation_of_owner(id, owner).await.unwrap().is_some());
     assert_eq!(fixture.db.guest_of_conversation(id, GuestRealm::Classic).await.unwrap(), Some(owner));
     assert_eq!(fixture.db.guest_of_conversation(id, GuestRealm::FullChatbot).await.unwrap(), None);
@@ -75,8 +75,8 @@ async fn a_deleted_conversation_takes_its_messages_along_and_leaves_the_bill(fix
     let first = fixture.exchange(owner, None, "q1", "a1").await;
     let kept = fixture.exchange(owner, None, "q2", "a2").await;
     fixture.begin(owner, Some(first.conversation_id), "unanswered").await;
-    assert!(fixture.db.delete_conversation_of_owner(first.conversation_id, owner).await.unwrap());
-    assert!(!fixture.db.delete_conversation_of_owner(first.conversation_id, owner).await.unwrap());
+    assert!(fixture.db.delete_conversation_of_owner(first.conversation_id, owner, at(20)).await.unwrap());
+    assert!(!fixture.db.delete_conversation_of_owner(first.conversation_id, owner, at(20)).await.unwrap());
     for (table, left) in [
         ("SELECT COUNT(*) FROM conversations", 1),
         ("SELECT COUNT(*) FROM messages", 2),

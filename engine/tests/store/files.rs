@@ -65,7 +65,7 @@ async fn what_has_no_room_is_not_stored(fixture: Fixture) {
     assert!(store(&fixture, owner, file(1, 'a')).await);
     assert!(store(&fixture, owner, file(2, 'a')).await);
     assert!(!store(&fixture, owner, file(3, 'b')).await, "120 bytes of 100");
-    assert_eq!(fixture.db.leftovers(None, 9).await.unwrap(), [hash('b')]);
+    assert_eq!(fixture.db.leftovers(None, at(1_000), 9).await.unwrap(), [hash('b')]);
     let room = FileQuota { files: 2, bytes: 1_000 };
     assert!(!fixture.db.has_room_for_file(owner, 1, room).await.unwrap(), "three files of two");
 }
@@ -74,16 +74,16 @@ async fn a_content_is_left_over_when_its_last_file_goes(fixture: Fixture) {
     let (anna, ben) = (fixture.account("a@example.com").await.id, fixture.account("b@example.com").await.id);
     store(&fixture, anna, file(1, 'a')).await;
     store(&fixture, ben, file(2, 'a')).await;
-    assert_eq!(fixture.db.leftovers(None, 9).await.unwrap(), []);
+    assert_eq!(fixture.db.leftovers(None, at(1_000), 9).await.unwrap(), []);
     assert!(fixture.db.delete_file_of_owner(file(1, 'a').id, anna, at(3)).await.unwrap().is_some());
-    assert_eq!(fixture.db.leftovers(None, 9).await.unwrap(), []);
+    assert_eq!(fixture.db.leftovers(None, at(1_000), 9).await.unwrap(), []);
     assert!(fixture.db.is_content_in_use(hash('a')).await.unwrap());
     assert!(fixture.db.delete_file_of_owner(file(2, 'a').id, ben, at(3)).await.unwrap().is_some());
-    assert_eq!(fixture.db.leftovers(None, 9).await.unwrap(), [hash('a')]);
+    assert_eq!(fixture.db.leftovers(None, at(1_000), 9).await.unwrap(), [hash('a')]);
     assert!(!fixture.db.is_content_in_use(hash('a')).await.unwrap());
     assert!(fixture.db.take_leftover(hash('a')).await.unwrap());
     fixture.db.forget_leftover(hash('a')).await.unwrap();
-    assert_eq!(fixture.db.leftovers(None, 9).await.unwrap(), []);
+    assert_eq!(fixture.db.leftovers(None, at(1_000), 9).await.unwrap(), []);
 }
 
 async fn an_erased_account_leaves_its_contents_over(fixture: Fixture) {
@@ -92,8 +92,8 @@ async fn an_erased_account_leaves_its_contents_over(fixture: Fixture) {
     store(&fixture, anna, file(2, 'b')).await;
     store(&fixture, ben, file(3, 'b')).await;
     fixture.db.delete_account(anna, at(5)).await.unwrap();
-    assert_eq!(fixture.db.leftovers(None, 9).await.unwrap(), [hash('a'), hash('b')]);
-    assert_eq!(fixture.db.leftovers(Some(hash('a')), 9).await.unwrap(), [hash('b')]);
+    assert_eq!(fixture.db.leftovers(None, at(1_000), 9).await.unwrap(), [hash('a'), hash('b')]);
+    assert_eq!(fixture.db.leftovers(Some(hash('a')), at(1_000), 9).await.unwrap(), [hash('b')]);
     assert!(!fixture.db.is_content_in_use(hash('a')).await.unwrap());
     assert!(fixture.db.is_content_in_use(hash('b')).await.unwrap());
 }

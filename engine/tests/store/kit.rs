@@ -211,7 +211,6 @@ pub fn end(turn: Opened, owner: AccountId, content: &str) -> FinishTurn {
         parts: Vec::new(),
         retries: Vec::new(),
         reserved: None,
-        outbox_topic: None,
         now: at(12),
     }
 }

@@ -11,8 +11,10 @@ mod conversations;
 #[path = "../support/database.rs"]
 mod database;
 mod files;
+mod jobs;
 mod kit;
 mod migrations;
+mod outbox;
 mod quotas;
 mod refresh_tokens;
 mod transactions;

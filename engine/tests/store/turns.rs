@@ -19,7 +19,6 @@ on_every_database!(
     a_key_at_once_begins_one_turn,
     an_expired_key_protects_no_more,
     open_turns_are_found_oldest_first,
-    a_finished_turn_is_told_to_the_outbox,
 );
 
 async fn a_turn_begins_with_its_message_its_pending_answer_and_its_conversation(fixture: Fixture) {
@@ -114,7 +113,7 @@ async fn a_checkpoint_shows_a_running_answer_and_never_changes_a_closed_one(fixt
 async fn a_turn_of_a_deleted_conversation_is_billed_and_not_stored(fixture: Fixture) {
     let owner = fixture.guest("anna").await.id;
     let turn = fixture.begin(owner, None, "Hello").await;
-    assert!(fixture.db.delete_conversation_of_owner(turn.conversation_id, owner).await.unwrap());
+    assert!(fixture.db.delete_conversation_of_owner(turn.conversation_id, owner, at(20)).await.unwrap());
     let saved = fixture.db.checkpoint_turn(turn.turn_id, turn.answer_id, "late".to_owned(), vec![4], at(11)).await;
     saved.unwrap();
     assert!(!fixture.db.finish_turn(end(turn, owner, "too late")).await.unwrap());
@@ -195,17 +194,4 @@ async fn open_turns_are_found_oldest_first(fixture: Fixture) {
     assert_eq!((found[1].content.as_str(), found[1].chunk_ends.as_slice()), ("so far", [6].as_slice()));
     assert_eq!((found[0].content.as_str(), found[0].question_tokens, found[0].account_id), ("", 3, owner));
     assert_eq!(fixture.db.open_turns(LeftBy::Anybody, 100).await.unwrap().len(), 5);
-}
-
-async fn a_finished_turn_is_told_to_the_outbox(fixture: Fixture) {
-    let owner = fixture.guest("anna").await.id;
-    let turn = fixture.begin(owner, None, "Hello").await;
-    let told = FinishTurn { outbox_topic: Some("turn"), ..end(turn, owner, "Hi") };
-    assert!(fixture.db.finish_turn(told.clone()).await.unwrap());
-    assert!(!fixture.db.finish_turn(told).await.unwrap());
-    assert_eq!(fixture.value::<i64>("SELECT COUNT(*) FROM outbox WHERE topic = 'turn'").await, 1);
-    let payload: String = fixture.value("SELECT payload FROM outbox").await;
-    let payload: serde_json::Value = serde_json::from_str(&payload).unwrap();
-    assert_eq!(payload["turn_id"], turn.turn_id.get());
-    assert_eq!(payload["message_id"], turn.answer_id.get());
 }

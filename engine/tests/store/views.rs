@@ -78,7 +78,7 @@ async fn an_answer_that_failed_shows_an_error(fixture: Fixture) {
 async fn the_views_follow_what_is_deleted(fixture: Fixture) {
     let owner = fixture.guest("anna").await.id;
     let turn = fixture.exchange(owner, None, "Hello", "Hi").await;
-    assert!(fixture.db.delete_conversation_of_owner(turn.conversation_id, owner).await.unwrap());
+    assert!(fixture.db.delete_conversation_of_owner(turn.conversation_id, owner, at(20)).await.unwrap());
     assert_eq!(fixture.value::<i64>("SELECT COUNT(*) FROM conversation_store").await, 0);
     assert_eq!(fixture.value::<i64>("SELECT COUNT(*) FROM message_store").await, 0);
 }

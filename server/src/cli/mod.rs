@@ -8,6 +8,7 @@ mod serve;
 mod settings;
 mod usage;
 mod user;
+mod worker;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -46,6 +47,8 @@ pub(crate) struct Options {
 enum Command {
     /// Start the server
     Serve(serve::Serve),
+    /// Do jobs, and serve nobody: beside servers that share a database
+    Worker,
     /// Bring the database's schema up to date
     Migrate,
     /// Make or show the database's schema
@@ -116,6 +119,7 @@ pub fn run() -> ExitCode {
 async fn execute(cli: Cli) -> Result<(), CliError> {
     match cli.command {
         Command::Serve(command) => command.run(&cli.options).await,
+        Command::Worker => worker::run(&cli.options).await,
         Command::Migrate => migrate::run(&cli.options).await,
         Command::Db(command) => command.run(&cli.options).await,
         Command::User(command) => command.run(&cli.options).await,

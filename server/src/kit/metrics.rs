@@ -78,5 +78,12 @@ fn describe() {
     );
     describe_counter!("parlor_unpriced_calls_total", "Metered calls whose price is not known, by provider.");
     describe_counter!("parlor_quota_refused_total", "Calls that a quota had no room for, by window and metric.");
+    describe_counter!("parlor_jobs_total", "Attempts at jobs, by kind and outcome.");
+    describe_histogram!("parlor_job_seconds", "How long an attempt took, by kind.");
+    describe_gauge!("parlor_jobs_queue", "Jobs in the database's queue, by state; `due` are those that could run.");
+    describe_gauge!("parlor_jobs_oldest_due_seconds", "How long the oldest due job has waited.");
+    describe_counter!("parlor_outbox_told_total", "Rows of the outbox that MongoDB was told, by outcome.");
+    describe_gauge!("parlor_outbox_rows", "Rows that wait in the outbox.");
+    describe_gauge!("parlor_outbox_lag_seconds", "How long ago the oldest of them happened.");
     describe_counter!("parlor_login_limited_total", "Logins refused by a limit.");
 }

@@ -15,3 +15,4 @@ mod shutdown;
 mod slow_clients;
 #[path = "../api/support/mod.rs"]
 mod support;
+mod worker;

@@ -85,7 +85,6 @@ impl App {
             parts: Vec::new(),
             retries: Vec::new(),
             reserved: orphan.reserved,
-            outbox_topic: None,
             now,
         }
     }

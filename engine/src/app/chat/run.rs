@@ -417,7 +417,6 @@ impl Run {
             parts,
             retries,
             reserved: self.live.ids.reserved,
-            outbox_topic: self.app.settings.shared.mongo_uri.as_ref().map(|_| "turn"),
             now,
         };
         let mut ending = Ending {

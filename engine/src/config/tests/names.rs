@@ -19,6 +19,7 @@ fn sample(key: &str, kind: Kind) -> String {
         Kind::Networks => "10.1.0.0/16".to_owned(),
         Kind::ServiceUrl(schemes) => format!("{}://u:pw@one.example", schemes[0]),
         Kind::Database => "other.db".to_owned(),
+        Kind::Cron => "5 4 * * *".to_owned(),
         Kind::Text if key == "telemetry.log_level" => "debug".to_owned(),
         Kind::Secret if key == "security.secret_key" => SECRET.to_owned(),
         Kind::Text | Kind::Secret | Kind::Key | Kind::Keys | Kind::Path | Kind::Host | Kind::List => {

@@ -2,6 +2,7 @@
 
 use super::{FinishTurn, count, tokens};
 use crate::domain::{MessageId, Timestamp, TurnId, preview_of};
+use crate::store::outbox::{Happened, Outbox};
 use crate::store::usage::{Occasion, bill};
 use crate::store::{StoreError, Tx, tx::params};
 
@@ -19,7 +20,7 @@ pub(in crate::store) async fn set_answer(
     Ok(())
 }
 
-pub(super) async fn finish_turn(tx: &mut Tx<'_>, end: &FinishTurn) -> Result<bool, StoreError> {
+pub(super) async fn finish_turn(tx: &mut Tx<'_>, end: &FinishTurn, outbox: Outbox) -> Result<bool, StoreError> {
     let now = end.now.micros();
     let usage = end.usage();
     // Of a sum that lacks a part nothing is known.
@@ -66,15 +67,7 @@ pub(super) async fn finish_turn(tx: &mut Tx<'_>, end: &FinishTurn) -> Result<boo
         )
         .await?;
     }
-    if let Some(topic) = end.outbox_topic {
-        // Ids only: the consumer reads the turn itself, so that text is stored, and erased, in one place.
-        let payload = format!("{{\"turn_id\":{},\"message_id\":{}}}", end.turn_id, end.answer_id);
-        tx.insert(
-            "INSERT INTO outbox (topic, payload, created_at, not_before) VALUES (?, ?, ?, ?)",
-            params![topic, &payload, now, now],
-        )
-        .await?;
-    }
+    outbox.tell(tx, &Happened::TurnFinished { turn_id: end.turn_id.get() }, end.now).await?;
     Ok(true)
 }
 

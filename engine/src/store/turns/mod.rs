@@ -142,8 +142,6 @@ pub struct FinishTurn {
     pub retries: Vec<LedgerEntry>,
     /// What the turn holds of its quotas.
     pub reserved: Option<Reserved>,
-    /// Whether the finished turn is also told to the outbox, under this topic.
-    pub outbox_topic: Option<&'static str>,
     /// Now.
     pub now: Timestamp,
 }
@@ -281,7 +279,8 @@ impl Db {
     /// # Errors
     /// What the database says.
     pub async fn finish_turn(&self, end: FinishTurn) -> Result<bool, StoreError> {
-        self.write(move |tx| Box::pin(async move { finish_turn(tx, &end).await })).await
+        let outbox = self.outbox();
+        self.write(move |tx| Box::pin(async move { finish_turn(tx, &end, outbox).await })).await
     }
 
     /// Stores the bill for a title, and the title, if one came and the conversation still has the one made from its first message.

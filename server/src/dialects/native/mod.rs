@@ -10,6 +10,7 @@ mod conversations;
 mod cookie;
 mod error;
 mod files;
+mod jobs;
 mod mail_links;
 mod messages;
 mod models;
@@ -46,6 +47,12 @@ pub fn router() -> OpenApiRouter<Context> {
         .routes(routes!(admin::list_providers))
         .routes(routes!(moderation::list_events))
         .routes(routes!(moderation::review_event))
+        .routes(routes!(jobs::list_jobs))
+        .routes(routes!(jobs::read_job))
+        .routes(routes!(jobs::retry_job))
+        .routes(routes!(jobs::cancel_job))
+        .routes(routes!(jobs::list_schedules))
+        .routes(routes!(jobs::run_schedule))
         .routes(routes!(auth::register))
         .routes(routes!(auth::login))
         .routes(routes!(auth::refresh))

@@ -5,8 +5,7 @@
 //!
 //! - the FAQ passages in a message's context, and `sources` that are not empty;
 //! - `/api/v1/faqs…` and the roles that may write there;
-//! - `/api/v1/analytics/…`, `/api/v1/audit-logs`, `/api/v1/jobs`;
-//! - the outbox behind `MONGO_URI`.
+//! - `/api/v1/analytics/…`, `/api/v1/audit-logs`.
 
 mod advanced;
 mod callers;

@@ -9,6 +9,7 @@ mod conversations;
 mod cookie;
 mod files;
 mod files_in_a_bucket;
+mod jobs;
 mod mail_links;
 mod moderation;
 mod personal_data;

@@ -14,7 +14,7 @@ async fn a_healthy_server_says_so_part_by_part() {
     assert_eq!((&health["status"], &health["database"]), (&json!("healthy"), &json!("connected")));
     assert_time(&health["timestamp"]);
     let checks = &health["checks"];
-    assert_fields(checks, &["database", "redis", "provider", "providers", "server", "version", "uptime"]);
+    assert_fields(checks, &["database", "redis", "mongo", "provider", "providers", "server", "version", "uptime"]);
     assert_eq!((&checks["database"], &checks["redis"]), (&json!("up"), &json!("off")));
     assert_eq!((&checks["provider"], &checks["server"]), (&json!("mock"), &json!("up")));
     assert_eq!(checks["version"], env!("CARGO_PKG_VERSION"));

@@ -143,8 +143,11 @@ fn short_part(part: &str) -> String {
     }
     let shape: String = part.chars().take(10).map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
     let is_model = part.starts_with("text-embedding-") || part.starts_with("omni-moderation-");
-    let is_opaque =
-        !is_model && part.len() >= 20 && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+    let is_name = part.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+    let is_opaque = !is_model
+        && !is_name
+        && part.len() >= 20
+        && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
     match part {
         _ if part == env!("CARGO_PKG_VERSION") => "1.0.0".to_owned(),
         _ if shape == "0000-00-00" && part.len() > 10 => "2026-01-31T12:00:00Z".to_owned(),
