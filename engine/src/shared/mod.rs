@@ -4,4 +4,4 @@ mod counters;
 mod open_doors;
 
 pub use counters::Counters;
-pub use open_doors::{OpenDoor, OpenDoors};
+pub use open_doors::{OpenDoor, OpenDoors, Standing};

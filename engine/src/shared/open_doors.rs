@@ -21,8 +21,19 @@ struct Doors {
 
 #[derive(Debug)]
 struct Held {
-    token_version: i64,
+    by: Standing,
     end: CancellationToken,
+}
+
+/// What something was opened with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// Whose it is.
+    pub account: AccountId,
+    /// The version of what the account proved itself with.
+    pub token_version: i64,
+    /// The session that it was opened in, by a number of its own; an API key has none.
+    pub session: Option<u64>,
 }
 
 /// One open socket or stream, for as long as it is kept.
@@ -38,13 +49,13 @@ impl OpenDoors {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes that `account` opens something with what was issued at its `token_version`.
+    /// Notes that something is opened.
     #[must_use]
-    pub fn open(&self, account: AccountId, token_version: i64) -> OpenDoor {
+    pub fn open(&self, by: Standing) -> OpenDoor {
         let mut doors = self.doors();
         doors.newest += 1;
-        let (key, end) = ((account, doors.newest), CancellationToken::new());
-        doors.open.insert(key, Held { token_version, end: end.clone() });
+        let (key, end) = ((by.account, doors.newest), CancellationToken::new());
+        doors.open.insert(key, Held { by, end: end.clone() });
         OpenDoor { doors: self.clone(), key, end }
     }
 
@@ -55,13 +66,18 @@ impl OpenDoors {
 
     /// Ends what `account` holds open with anything but what was issued at that version; everything, when there is none.
     pub fn shut_but(&self, account: AccountId, token_version: Option<i64>) {
-        self.shut_if(account, |held| Some(held) != token_version);
+        self.shut_if(account, |held| Some(held.token_version) != token_version);
     }
 
-    fn shut_if(&self, account: AccountId, condition: impl Fn(i64) -> bool) {
+    /// Ends what `account` holds open in that session.
+    pub fn shut_session(&self, account: AccountId, session: u64) {
+        self.shut_if(account, |held| held.session == Some(session));
+    }
+
+    fn shut_if(&self, account: AccountId, condition: impl Fn(Standing) -> bool) {
         let doors = self.doors();
         for (_, held) in doors.open.range((account, 0)..=(account, u64::MAX)) {
-            if condition(held.token_version) {
+            if condition(held.by) {
                 held.end.cancel();
             }
         }
@@ -100,10 +116,14 @@ mod tests {
         door.shut().now_or_never().is_some()
     }
 
+    fn by(account: AccountId, token_version: i64) -> Standing {
+        Standing { account, token_version, session: None }
+    }
+
     #[test]
     fn an_account_is_told_and_no_other() {
         let (doors, anna, ben) = (OpenDoors::default(), AccountId::new(1).unwrap(), AccountId::new(2).unwrap());
-        let (first, second, other) = (doors.open(anna, 0), doors.open(anna, 3), doors.open(ben, 0));
+        let (first, second, other) = (doors.open(by(anna, 0)), doors.open(by(anna, 3)), doors.open(by(ben, 0)));
         assert_eq!(doors.accounts(), [anna, ben]);
         doors.shut_but(anna, Some(3));
         assert_eq!([&first, &second, &other].map(is_shut), [true, false, false]);
@@ -114,9 +134,18 @@ mod tests {
     }
 
     #[test]
+    fn a_session_is_told_and_no_other_of_its_account() {
+        let (doors, anna) = (OpenDoors::default(), AccountId::new(1).unwrap());
+        let within = |session| Standing { session, ..by(anna, 0) };
+        let open = [Some(5), Some(6), None].map(|session| doors.open(within(session)));
+        doors.shut_session(anna, 5);
+        assert_eq!(open.each_ref().map(is_shut), [true, false, false]);
+    }
+
+    #[test]
     fn what_was_closed_is_forgotten() {
         let (doors, anna) = (OpenDoors::default(), AccountId::new(1).unwrap());
-        let door = doors.open(anna, 0);
+        let door = doors.open(by(anna, 0));
         drop(door);
         assert!(doors.accounts().is_empty());
     }

@@ -9,8 +9,8 @@ use super::chunks::ChunkedText;
 use super::live::LiveTurn;
 use super::tools::events_of;
 use crate::app::{App, AppError, Caller, Noun};
-use crate::domain::{AccountId, ConversationId, FinishReason, MessageId, Timestamp, TokenUsage, TurnState};
-use crate::shared::OpenDoor;
+use crate::domain::{ConversationId, FinishReason, MessageId, Timestamp, TokenUsage, TurnState};
+use crate::shared::{OpenDoor, Standing};
 use crate::store::TurnRecord;
 
 /// The longest single wait for a stored turn to begin running.
@@ -109,8 +109,8 @@ pub struct TurnHandle {
     pub message_id: MessageId,
     /// Whether an earlier request with the same key began it.
     pub is_replay: bool,
-    /// Who reads it, and the version of what that was proved with.
-    reader: (AccountId, i64),
+    /// Who reads it.
+    reader: Standing,
     source: Source,
 }
 
@@ -278,15 +278,13 @@ impl App {
     /// Keeps a socket of the caller's open for as long as what it was opened with holds.
     #[must_use]
     pub fn open_socket(&self, caller: &Caller) -> OpenDoor {
-        let (account, token_version) = caller.standing();
-        self.open_doors.open(account, token_version)
+        self.open_doors.open(caller.standing())
     }
 
     /// Keeps a stream of that turn open for as long as its reader may read it.
     #[must_use]
     pub fn open_stream(&self, turn: &TurnHandle) -> OpenDoor {
-        let (account, token_version) = turn.reader;
-        self.open_doors.open(account, token_version)
+        self.open_doors.open(turn.reader)
     }
 
     /// The turn of an answer of the caller's, running or ended.
@@ -331,6 +329,8 @@ impl App {
         let handle = self.attach(caller, answer_id, false).await?;
         handle.stop();
         Ok(handle.ending().await)
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -355,7 +355,5 @@ mod tests {
         assert!(matches!(error("interrupted"), AppError::ShuttingDown));
         assert!(matches!(error("internal"), AppError::Internal(_)));
         assert!(matches!(error("provider_cut"), AppError::ProviderDown { .. }));
-    }
-}
     }
 }
