@@ -46,12 +46,13 @@ impl ModelNames {
         }
     }
 
-    /// Whether the service takes requests of this endpoint; one that is known by its address alone is thought to take
-    /// all, and its 404 goes to the next.
+    /// Whether the service takes requests of this endpoint beside those for responses; one that is known by its address alone is thought to
+    /// take all, and its 404 goes to the next.
     pub(super) fn speak(self, endpoint: WireEndpoint) -> bool {
         match endpoint {
             WireEndpoint::ChatCompletions => true,
-            WireEndpoint::Responses => self != Self::Gemini,
+            // Its address tells.
+            WireEndpoint::Responses => false,
             WireEndpoint::Embeddings => self != Self::Groq,
             WireEndpoint::Moderations => matches!(self, Self::AsIs | Self::OpenAi),
         }

@@ -9,6 +9,7 @@ mod accounts;
 mod context;
 mod conversations;
 mod files;
+mod kept;
 mod kit;
 mod migrations;
 mod quotas;
