@@ -48,10 +48,10 @@ pub struct RootStatus {
     (status = 200, description = "The web app when `Accept` asks for `text/html`, else a status", content(
         (RootStatus = "application/json"), (String = "text/html")))
 ))]
-pub async fn index(headers: HeaderMap) -> Response {
+pub async fn index(State(context): State<Context>, headers: HeaderMap) -> Response {
     let accepts = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
     if accepts.flat_map(|list| list.split(',')).any(|kind| kind.trim().starts_with("text/html")) {
-        return web::index(&headers);
+        return web::index(context.app.settings().chat.message_max_chars);
     }
     ([(header::VARY, "accept")], Json(RootStatus { status: "Working" })).into_response()
 }

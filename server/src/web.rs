@@ -24,10 +24,17 @@ const SWAGGER_CSP: &str =
 const REDOC_CSP: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; worker-src blob:; \
                          frame-ancestors 'none'; base-uri 'none'; object-src 'none'";
 
-/// The web app's page, for who asks for HTML at its address.
-pub fn index(headers: &HeaderMap) -> Response {
-    let mut response = page("index.html", APP_CSP, headers);
-    response.headers_mut().append(header::VARY, HeaderValue::from_static("accept"));
+/// The web app's page, for who asks for HTML at its address. It tells the app how long a message may be.
+pub fn index(message_max_chars: usize) -> Response {
+    let page = Assets::get("index.html").and_then(|file| {
+        let told = format!("<head>\n    <meta name=\"message-max-chars\" content=\"{message_max_chars}\" />");
+        let html = String::from_utf8_lossy(&file.data).replacen("<head>", &told, 1);
+        respond("index.html", Body::from(html), REVALIDATE)
+    });
+    let Some(mut response) = page else { return fastapi::not_found() };
+    let out = response.headers_mut();
+    out.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(APP_CSP));
+    out.append(header::VARY, HeaderValue::from_static("accept"));
     response
 }
 
@@ -68,7 +75,15 @@ fn asset(name: &str, cache: &'static str, headers: &HeaderMap) -> Option<Respons
     let compressed = if accepts_brotli { Assets::get(&format!("{name}.br")) } else { None };
     let is_compressed = compressed.is_some();
     let file = compressed.or_else(|| Assets::get(name))?;
-    let mut response = Response::new(Body::from(file.data));
+    let mut response = respond(name, Body::from(file.data), cache)?;
+    if is_compressed {
+        response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("br"));
+    }
+    Some(response)
+}
+
+fn respond(name: &str, body: Body, cache: &'static str) -> Option<Response> {
+    let mut response = Response::new(body);
     let mime = mime_guess::from_path(name).first_or_octet_stream();
     let mime = if mime.type_() == "text" { format!("{mime}; charset=utf-8") } else { mime.to_string() };
     let out = response.headers_mut();
@@ -76,9 +91,6 @@ fn asset(name: &str, cache: &'static str, headers: &HeaderMap) -> Option<Respons
     out.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
     out.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
     out.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    if is_compressed {
-        out.insert(header::CONTENT_ENCODING, HeaderValue::from_static("br"));
-    }
     Some(response)
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use rand::Rng;
 use secrecy::{ExposeSecret, SecretString};
 
+use super::caller::session_number;
 use super::error::Limited;
 use super::passwords::Verdict;
 use super::{App, AppError, Caller, Noun, tokens};
@@ -225,14 +226,14 @@ impl App {
         let now = self.clock.now();
         let (refresh_token, token_hash) = tokens::new_refresh_token();
         let expires_at = now.plus(self.settings.security.refresh_token_ttl);
-        let new = NewRefreshToken { account_id: account.id, family, token_hash, expires_at };
+        let new = NewRefreshToken { account_id: account.id, family: family.clone(), token_hash, expires_at };
         self.db.insert_refresh_token(new, now).await?;
-        self.session(account, refresh_token)
+        self.session(account, &family, refresh_token)
     }
 
-    fn session(&self, account: Account, refresh_token: String) -> Result<Session, AppError> {
+    fn session(&self, account: Account, family: &str, refresh_token: String) -> Result<Session, AppError> {
         Ok(Session {
-            access_token: self.tokens.issue(&account, self.clock.now())?,
+            access_token: self.tokens.issue(&account, family, self.clock.now())?,
             expires_in: self.tokens.ttl_seconds(),
             refresh_token: refresh_token.into(),
             account,
@@ -269,10 +270,11 @@ impl App {
             || self.is_in_grace(&old_hash).await? && self.db.replace_unused_successor(old_hash, new, now).await?;
         if !rotated {
             tracing::warn!(account = %account.id, "a refresh token came twice: its family is revoked");
+            self.open_doors.shut_session(account.id, session_number(&record.family));
             self.db.revoke_refresh_family(record.family, now).await?;
             return Err(REFUSED);
         }
-        self.session(account, successor)
+        self.session(account, &record.family, successor)
     }
 
     async fn is_in_grace(&self, token_hash: &str) -> Result<bool, AppError> {
@@ -280,14 +282,16 @@ impl App {
         Ok(used_at.is_some_and(|used| self.clock.now().since(used) <= REFRESH_GRACE))
     }
 
-    /// Ends the session that a refresh token belongs to; an unknown one is no error.
+    /// Ends the session that a refresh token belongs to, its access tokens too; an unknown one is no error.
     ///
     /// # Errors
     /// Only ours.
     pub async fn logout(&self, refresh_token: &SecretString) -> Result<(), AppError> {
         let hash = tokens::hash_of(refresh_token.expose_secret());
         if let Some(record) = self.db.refresh_token(hash).await? {
+            let session = session_number(&record.family);
             self.db.revoke_refresh_family(record.family, self.clock.now()).await?;
+            self.open_doors.shut_session(record.account_id, session);
         }
         Ok(())
     }
@@ -302,11 +306,12 @@ impl App {
             return self.holder_of_api_key(bearer).await?.ok_or(REFUSED);
         }
         let token = self.tokens.read(bearer, self.clock.now()).ok_or(REFUSED)?;
-        let account = self.db.account_by_id(token.account_id).await?.ok_or(REFUSED)?.account;
+        let family = token.family.clone();
+        let account = self.db.account_in_session(token.account_id, family).await?.ok_or(REFUSED)?.account;
         if !account.is_active || account.token_version != token.token_version {
             return Err(REFUSED);
         }
-        Ok(Caller::new(account))
+        Ok(Caller::in_session(account, token.family.as_deref()))
     }
 
     /// The guest of that name, made when there is none.

@@ -12,11 +12,23 @@ pub struct Caller {
     scopes: Option<Scopes>,
     /// The API key that the call is made with.
     api_key: Option<ApiKeyId>,
+    /// The session whose access token the call is made with, by its number.
+    session: Option<u64>,
+}
+
+/// A session's number within this process, made of its family's random text.
+pub(super) fn session_number(family: &str) -> u64 {
+    family.bytes().fold(0, |number: u64, byte| number.wrapping_mul(257).wrapping_add(byte.into()))
 }
 
 impl Caller {
     pub(super) const fn new(account: Account) -> Self {
-        Self { account, scopes: None, api_key: None }
+        Self { account, scopes: None, api_key: None, session: None }
+    }
+
+    /// Somebody who signed in; `family` is the session's, unless their token is too old to name it.
+    pub(super) fn in_session(account: Account, family: Option<&str>) -> Self {
+        Self { session: family.map(session_number), ..Self::new(account) }
     }
 
     /// A program that holds a key of that account. Without the scope `admin` it is an ordinary user, whatever its owner is.
@@ -24,7 +36,7 @@ impl Caller {
         if !scopes.allow(Scope::Admin) {
             account.role = account.role.min(AccountRole::User);
         }
-        Self { account, scopes: Some(scopes), api_key: Some(key) }
+        Self { account, scopes: Some(scopes), api_key: Some(key), session: None }
     }
 
     /// The account, with the role that the caller has.
@@ -75,7 +87,12 @@ impl Caller {
 
     /// The account, and what it proved itself with.
     pub(super) const fn standing(&self) -> Standing {
-        Standing { account: self.account.id, token_version: self.account.token_version, api_key: self.api_key }
+        Standing {
+            account: self.account.id,
+            token_version: self.account.token_version,
+            api_key: self.api_key,
+            session: self.session,
+        }
     }
 
     /// Asks for a role: each may what the ones before it may.

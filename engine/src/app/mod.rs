@@ -15,6 +15,7 @@ mod jwt_crypto;
 mod limits;
 mod mail_links;
 mod metering;
+mod models;
 mod moderation;
 mod passwords;
 mod personal_data;

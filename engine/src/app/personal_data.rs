@@ -6,15 +6,17 @@ use super::{App, AppError, Caller};
 use crate::domain::{
     Account, ApiKey, Consent, Conversation, ConversationId, File, FileId, MessageId, Profile, Scope, Timestamp,
 };
-use crate::store::{FilePlace, LedgerRow, SessionRecord, Share, ThreadMessage};
+use crate::store::{FilePlace, LedgerRow, ModerationEvent, SessionRecord, Share, ThreadMessage};
 
 /// Rows of one piece at most.
 const FILES: i64 = 100;
 const ROWS: i64 = 500;
+/// Each holds a message, which may be long.
+const EVENTS: i64 = 50;
 const CONVERSATIONS: i64 = 50;
 const MESSAGES: i64 = 100;
 
-/// A piece. They come in this order: the person, files, usage, then each conversation with its messages behind it.
+/// A piece. They come in this order: the person, files, usage, what was blocked, then each conversation with its messages behind it.
 #[derive(Debug)]
 pub enum PersonalData {
     /// The account, and what hangs on it.
@@ -23,6 +25,8 @@ pub enum PersonalData {
     Files(Vec<File>),
     /// Some of the ledger, oldest first.
     Usage(Vec<LedgerRow>),
+    /// Some of what moderation blocked, oldest first.
+    Blocked(Vec<ModerationEvent>),
     /// A conversation, and the links to it that still show something.
     Conversation(Conversation, Vec<Share>),
     /// Some messages of the conversation before, on all its branches, oldest first; and those of their files that are there still.
@@ -53,6 +57,7 @@ enum Step {
     Person,
     Files(Option<FilePlace>),
     Usage(Option<(Timestamp, i64)>),
+    Blocked(Option<i64>),
     /// The next of those that were read, newest last; when there are none, those after that id.
     Conversations(Vec<Conversation>, Option<ConversationId>),
     Messages {
@@ -98,9 +103,17 @@ impl App {
                 let rows = self.db.ledger_of_owner(owner, after, ROWS).await?;
                 let next = match rows.last().filter(|_| is_full(&rows, ROWS)) {
                     Some(last) => Step::Usage(Some((last.created_at, last.id))),
-                    None => Step::Conversations(Vec::new(), None),
+                    None => Step::Blocked(None),
                 };
                 (PersonalData::Usage(rows), next)
+            }
+            Step::Blocked(after) => {
+                let events = self.db.moderation_events_of_owner(owner, after, EVENTS).await?;
+                let next = match events.last().filter(|_| is_full(&events, EVENTS)) {
+                    Some(last) => Step::Blocked(Some(last.id)),
+                    None => Step::Conversations(Vec::new(), None),
+                };
+                (PersonalData::Blocked(events), next)
             }
             Step::Conversations(mut waiting, after) => {
                 if waiting.is_empty() {

@@ -22,6 +22,8 @@ pub(super) enum Revoked {
     Outdated(AccountId),
     /// Those that were opened with an API key of that account.
     Key(AccountId, ApiKeyId),
+    /// Those that were opened in a session of that account, by its number.
+    Session(AccountId, u64),
 }
 
 /// The same on the bus.
@@ -31,6 +33,7 @@ enum Message {
     Account { account: i64 },
     Outdated { account: i64 },
     Key { account: i64, key: i64 },
+    Session { account: i64, session: u64 },
 }
 
 impl Revoked {
@@ -39,6 +42,7 @@ impl Revoked {
             Self::Account(account) => Message::Account { account: account.get() },
             Self::Outdated(account) => Message::Outdated { account: account.get() },
             Self::Key(account, key) => Message::Key { account: account.get(), key: key.get() },
+            Self::Session(account, session) => Message::Session { account: account.get(), session },
         };
         serde_json::to_vec(&message).ok().map(Bytes::from)
     }
@@ -48,6 +52,7 @@ impl Revoked {
             Message::Account { account } => Self::Account(AccountId::new(account).ok()?),
             Message::Outdated { account } => Self::Outdated(AccountId::new(account).ok()?),
             Message::Key { account, key } => Self::Key(AccountId::new(account).ok()?, ApiKeyId::new(key).ok()?),
+            Message::Session { account, session } => Self::Session(AccountId::new(account).ok()?, session),
         })
     }
 }
@@ -71,6 +76,10 @@ impl App {
             }
             Revoked::Key(account, key) => {
                 self.open_doors.shut_key(account, key);
+                Ok(())
+            }
+            Revoked::Session(account, session) => {
+                self.open_doors.shut_session(account, session);
                 Ok(())
             }
             Revoked::Outdated(account) if self.open_doors.has(account) => self.check_doors_of(vec![account]).await,

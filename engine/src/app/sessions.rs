@@ -3,6 +3,7 @@
 use secrecy::{ExposeSecret, SecretString};
 
 use super::accounts::new_family;
+use super::caller::session_number;
 use super::revocation::Revoked;
 use super::{App, AppError, Caller, Noun, Session};
 use crate::domain::{NewPassword, Scope};
@@ -21,13 +22,15 @@ impl App {
         Ok(self.db.sessions_of_owner(caller.id(), SESSIONS_AT_MOST, self.clock.now()).await?)
     }
 
-    /// Ends one session of the caller's: its refresh token is worth nothing any more.
+    /// Ends one session of the caller's: its tokens are worth nothing any more, and what is open with them is shut.
     ///
     /// # Errors
     /// [`AppError::NotFound`]; [`AppError::Forbidden`] for an API key without the scope `account`.
     pub async fn end_session(&self, caller: &Caller, family: String) -> Result<(), AppError> {
         caller.allow(Scope::Account)?;
+        let session = session_number(&family);
         if self.db.end_session_of_owner(family, caller.id(), self.clock.now()).await? {
+            self.revoke(Revoked::Session(caller.id(), session)).await;
             Ok(())
         } else {
             Err(AppError::NotFound(Noun::Session))

@@ -21,6 +21,9 @@ struct Claims {
     typ: String,
     /// The account's token version when this was issued.
     ver: i64,
+    /// The family of refresh tokens that it was issued with: its session. Tokens of older servers have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    fam: Option<String>,
     /// Seconds since the epoch.
     iat: i64,
     /// Seconds since the epoch.
@@ -37,10 +40,11 @@ pub(crate) struct Tokens {
 }
 
 /// Whom an access token names, before the account itself is looked at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct AccessToken {
     pub(crate) account_id: AccountId,
     pub(crate) token_version: i64,
+    pub(crate) family: Option<String>,
 }
 
 impl Tokens {
@@ -70,11 +74,12 @@ impl Tokens {
         self.ttl_seconds
     }
 
-    pub(crate) fn issue(&self, account: &Account, now: Timestamp) -> Result<String, AppError> {
+    pub(crate) fn issue(&self, account: &Account, family: &str, now: Timestamp) -> Result<String, AppError> {
         let claims = Claims {
             sub: account.id.to_string(),
             typ: "access".to_owned(),
             ver: account.token_version,
+            fam: Some(family.to_owned()),
             iat: now.seconds(),
             exp: now.seconds().saturating_add(self.ttl_seconds),
         };
@@ -88,7 +93,8 @@ impl Tokens {
         if claims.typ != "access" || claims.exp <= now.seconds() {
             return None;
         }
-        Some(AccessToken { account_id: claims.sub.parse().ok()?, token_version: claims.ver })
+        let account_id = claims.sub.parse().ok()?;
+        Some(AccessToken { account_id, token_version: claims.ver, family: claims.fam })
     }
 }
 
@@ -165,9 +171,9 @@ mod tests {
     #[test]
     fn a_token_names_its_account_until_it_expires() {
         let (tokens, account) = tokens();
-        let token = tokens.issue(&account, NOW).unwrap();
+        let token = tokens.issue(&account, "f", NOW).unwrap();
         let read = tokens.read(&token, NOW).unwrap();
-        assert_eq!((read.account_id, read.token_version), (account.id, 3));
+        assert_eq!((read.account_id, read.token_version, read.family.as_deref()), (account.id, 3, Some("f")));
         let last = NOW.plus(Duration::from_secs(30 * 60 - 1));
         assert!(tokens.read(&token, last).is_some());
         assert!(tokens.read(&token, last.plus(Duration::from_secs(1))).is_none());
@@ -176,7 +182,7 @@ mod tests {
     #[test]
     fn a_tampered_or_unsigned_token_names_nobody() {
         let (tokens, account) = tokens();
-        let token = tokens.issue(&account, NOW).unwrap();
+        let token = tokens.issue(&account, "f", NOW).unwrap();
         let mut parts: Vec<String> = token.split('.').map(str::to_owned).collect();
         let claims = r#"{"sub":"1","typ":"access","ver":3,"iat":1,"exp":9999999999}"#;
         parts[1] = URL_SAFE_NO_PAD.encode(claims);

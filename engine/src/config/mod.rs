@@ -50,7 +50,7 @@ pub use errors::ConfigErrors;
 pub use example::{env_example, toml_example};
 pub use fields::{ApiKey, Milliseconds, Name, Seconds, WebUrl, Weight};
 pub use files::{FileSettings, S3Settings};
-pub use gateway::GatewaySettings;
+pub use gateway::{GatewaySettings, GatewayStore};
 pub use jobs::JobSettings;
 pub use limits::LimitSettings;
 pub use mail::MailSettings;

@@ -1,6 +1,6 @@
 //! Takes each setting from the strongest source that gives it, and collects what is wrong on the way.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::Bound;
 use std::time::Duration;
@@ -103,6 +103,8 @@ pub(super) fn resolve(sources: &Sources) -> Resolved {
     };
     let env = Variables::new(&sources.env);
     let dotenv = Variables::new(&dotenv.pairs);
+    notes.extend(env.mistyped().map(|name| format!("environment variable {name}: {MISTYPED}")));
+    notes.extend(dotenv.mistyped().map(|name| format!("{dotenv_name}: {name}: {MISTYPED}")));
 
     let mut entries = BTreeMap::new();
     for setting in TABLE {
@@ -192,12 +194,35 @@ fn unit(name: &str) -> Duration {
     unit_of(name).unwrap_or(Duration::from_secs(1))
 }
 
+/// What is said of a variable that names a known section and no setting.
+const MISTYPED: &str = "no setting has this name, so it is ignored";
+
 /// Environment variables by name; of two with one name the last counts.
 struct Variables<'a>(BTreeMap<&'a str, &'a str>);
 
 impl<'a> Variables<'a> {
     fn new(pairs: &'a [(String, String)]) -> Self {
         Self(pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect())
+    }
+
+    /// The names that begin as settings do, with a section and `__`, and are none.
+    fn mistyped(&self) -> impl Iterator<Item = &'a str> {
+        let known: BTreeSet<String> = TABLE.iter().flat_map(Setting::env_names).collect();
+        let section = |name: &str| name.split_once("__").map(|(section, _)| section.to_owned());
+        let sections: BTreeSet<String> = known.iter().filter_map(|name| section(name)).collect();
+        let is_numbered = {
+            let known = known.clone();
+            move |name: &str| {
+                let stem = name.trim_end_matches(|c: char| c.is_ascii_digit());
+                stem.len() < name.len() && known.contains(&format!("{stem}#"))
+            }
+        };
+        let names: Vec<&'a str> = self.0.keys().copied().collect();
+        names.into_iter().filter(move |name| {
+            section(name).is_some_and(|section| sections.contains(&section))
+                && !known.contains(*name)
+                && !is_numbered(name)
+        })
     }
 
     fn candidates(&self, setting: &Setting, source: impl Fn(&str) -> Source) -> Vec<Candidate> {

@@ -103,7 +103,7 @@ continue = true
 timeouts = { first_token_seconds = 10, idle_seconds = 20, total_seconds = 120 }
 targets = [
 { provider = "openai", model = "gpt-4o-mini", weight = 2 },
-{ provider = "groq", model = "llama-3.3-70b-versatile", timeouts = { first_token_seconds = 3 } },
+{ provider = "groq", model = "openai/gpt-oss-120b", timeouts = { first_token_seconds = 3 } },
 ]
 "#,
     };

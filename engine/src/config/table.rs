@@ -13,7 +13,9 @@ use super::setting::Kind::{
     Secret, ServiceUrl, Text, WebUrl,
 };
 use super::setting::{Choose, DAY, HOUR, Kind, Setting, up_to};
-use super::{GuestAccess, HealthDialect, JwtAlgorithm, LogFormat, ModerationProvider, OutagePolicy, PasswordScheme};
+use super::{
+    GatewayStore, GuestAccess, HealthDialect, JwtAlgorithm, LogFormat, ModerationProvider, OutagePolicy, PasswordScheme,
+};
 
 /// The sections of `parlor.toml`, in the order in which examples and listings show them.
 pub const SECTIONS: &[(&str, &str)] = &[
@@ -250,6 +252,8 @@ pub static TABLE: &[Setting] = &[
         "The largest request body under /v1, where pictures travel inside of the JSON."),
     setting("gateway.max_running_calls", Integer(1, 1_000_000), "2000",
         "Calls of /v1 under way at once."),
+    setting("gateway.store", Choice(GatewayStore::NAMES), "off",
+        "Which chat completions of /v1 become conversations: none, those with `\"store\": true` (asked), or all without `\"store\": false` (on)."),
 
     setting("limits.per_minute", Integer(0, 1_000_000), "60",
         "Requests per caller and minute, ten times as many per address; 0 is no limit.").env(&["RATE_LIMIT__PER_MINUTE"]),

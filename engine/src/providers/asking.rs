@@ -15,8 +15,8 @@ use super::error::{ProviderError, TimeoutPhase};
 use super::guard::{Guarded, Limits};
 use super::retry::{self, Situation, Step};
 use super::route::Hop;
-use super::wire::{WireAnswer, WireBody, WireBytes, WireRequest, WireResponse};
-use super::{Answer, ChatRequest, Delta, DeltaStream, Provider, Vision, openai};
+use super::wire::{WireAnswer, WireBody, WireBytes, WireEndpoint, WireRequest, WireResponse};
+use super::{Answer, ChatRequest, Delta, DeltaStream, Provider, Vision, openai, responses};
 
 /// How many deltas may come before the first text.
 const MAX_PRELUDE: usize = 64;
@@ -181,7 +181,8 @@ impl Asking for Chat {
 async fn chat(hop: &Hop, request: &ChatRequest, total_until: Instant) -> Result<Answer, ProviderError> {
     let streams = request.stream && hop.target.provider.streams();
     let limits = Limits::new(hop.patience, streams, total_until);
-    let mut trying = Trying::begin(hop.target.provider.name(), request);
+    let count = || request.estimated_tokens();
+    let mut trying = Trying::begin((hop.target.provider.name(), &request.model), &request.attempts, &count);
     let opening = open(hop.target.provider.as_ref(), request, &mut trying);
     let ((first, rest), attempt) = match hop.target.attempt(limits, opening).await {
         Ok(opened) => opened,
@@ -239,27 +240,83 @@ impl Asking for Wire<'_> {
     type Answer = WireAnswer;
 
     fn suits(&self, provider: &dyn Provider) -> bool {
-        provider.speaks(self.request.endpoint) || self.request.typed.is_some()
+        self.wording(provider).is_some()
     }
 
     async fn ask(&self, hop: &Hop, total_until: Instant) -> Result<WireAnswer, ProviderError> {
         let provider = hop.target.provider.as_ref();
         let model = hop.model(self.model);
-        if !provider.speaks(self.request.endpoint) {
-            let typed = self.request.typed.and_then(|typed| typed()).ok_or(ProviderError::Unsupported)?;
-            let request = ChatRequest { model: model.into_owned(), stream: self.request.stream, ..typed };
-            let Answer { provider, model, deltas } = chat(hop, &request, total_until).await?;
-            return Ok(WireAnswer { provider, model, body: WireBody::Deltas(deltas) });
+        match self.wording(provider).ok_or(ProviderError::Unsupported)? {
+            Wording::Own => pass(hop, self.request, &model, total_until).await,
+            Wording::Completion => {
+                let body = self.request.completion.and_then(|completion| completion());
+                let body = body.ok_or(ProviderError::Unsupported)?;
+                let endpoint = WireEndpoint::ChatCompletions;
+                let request = WireRequest { endpoint, body, stream: true, ..self.request.clone() };
+                pass(hop, &request, &model, total_until).await
+            }
+            Wording::Typed => {
+                let typed = self.request.typed.and_then(|typed| typed()).ok_or(ProviderError::Unsupported)?;
+                let (endpoint, attempts) = (self.request.endpoint, self.request.attempts.clone());
+                // A response is made of its pieces, whether or not it is wanted in pieces.
+                let stream = self.request.stream || endpoint == WireEndpoint::Responses;
+                let request = ChatRequest { model: model.into_owned(), stream, attempts, ..typed };
+                let Answer { provider, model, deltas } = chat(hop, &request, total_until).await?;
+                Ok(WireAnswer { provider, model, endpoint, body: WireBody::Deltas(deltas) })
+            }
         }
-        let limits = Limits::new(hop.patience, self.request.stream, total_until);
-        let opening = open_wire(provider, self.request, &model);
-        let ((first, response), attempt) = hop.target.attempt(limits, opening).await?;
-        Ok(WireAnswer {
-            provider: provider.name().to_owned(),
-            model: model.into_owned(),
-            body: WireBody::Bytes(WireBytes::new(first, response, attempt, limits)),
-        })
     }
+}
+
+/// In which words a request can be said to a provider.
+enum Wording {
+    /// As it came.
+    Own,
+    /// As one for a chat completion.
+    Completion,
+    /// As one of ours.
+    Typed,
+}
+
+impl Wire<'_> {
+    /// The first that the provider understands.
+    fn wording(&self, provider: &dyn Provider) -> Option<Wording> {
+        let WireRequest { endpoint, completion, typed, .. } = self.request;
+        match () {
+            () if provider.speaks(*endpoint) => Some(Wording::Own),
+            () if completion.is_some() && provider.speaks(WireEndpoint::ChatCompletions) => Some(Wording::Completion),
+            () if typed.is_some() => Some(Wording::Typed),
+            () => None,
+        }
+    }
+}
+
+/// Asks once, and waits for the body's first piece.
+async fn pass(
+    hop: &Hop,
+    request: &WireRequest<'_>,
+    model: &str,
+    total_until: Instant,
+) -> Result<WireAnswer, ProviderError> {
+    let provider = hop.target.provider.as_ref();
+    let limits = Limits::new(hop.patience, request.stream, total_until);
+    let count = || request.prompt_tokens;
+    let mut trying = Trying::begin((provider.name(), model), &request.attempts, &count);
+    let opening = open_wire(provider, request, model, &mut trying);
+    let ((first, response), attempt) = match hop.target.attempt(limits, opening).await {
+        Ok(opened) => opened,
+        Err(error) => {
+            trying.fail(&error);
+            return Err(error);
+        }
+    };
+    trying.answers();
+    Ok(WireAnswer {
+        provider: provider.name().to_owned(),
+        model: model.to_owned(),
+        endpoint: request.endpoint,
+        body: WireBody::Bytes(WireBytes::new(first, response, attempt, limits)),
+    })
 }
 
 /// Sends the request and reads the body's first piece, for until then another target may be asked.
@@ -267,10 +324,18 @@ async fn open_wire(
     provider: &dyn Provider,
     request: &WireRequest<'_>,
     model: &str,
+    trying: &mut Trying<'_>,
 ) -> Result<(Bytes, WireResponse), ProviderError> {
     let mut response = provider.wire(request, model).await?;
+    trying.is_accepted = true;
     let first = response.bytes.next().await.ok_or(ProviderError::Cut)??;
-    match openai::failure_in(&first) {
+    let failure = match request.endpoint {
+        WireEndpoint::Responses => responses::failure_in(&first),
+        WireEndpoint::ChatCompletions | WireEndpoint::Embeddings | WireEndpoint::Moderations => {
+            openai::failure_in(&first)
+        }
+    };
+    match failure {
         Some(error) => Err(error),
         None => Ok((first, response)),
     }

@@ -2,7 +2,6 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::ChatRequest;
 use super::error::{ProviderError, TimeoutPhase};
 use crate::domain::TokenUsage;
 
@@ -30,6 +29,12 @@ impl Attempts {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Takes the last of them.
+    #[must_use]
+    pub fn take_last(&self) -> Option<LostAttempt> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop()
+    }
+
     fn push(&self, lost: LostAttempt) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(lost);
     }
@@ -39,7 +44,10 @@ impl Attempts {
 /// out of reach works at it, and its bill does not stop with our patience.
 pub(super) struct Trying<'a> {
     provider: &'a str,
-    request: &'a ChatRequest,
+    model: &'a str,
+    attempts: &'a Attempts,
+    /// About how many tokens it reads.
+    prompt_tokens: &'a (dyn Fn() -> u64 + Sync),
     is_open: bool,
     /// What the provider has counted so far.
     pub(super) usage: Option<TokenUsage>,
@@ -48,8 +56,12 @@ pub(super) struct Trying<'a> {
 }
 
 impl<'a> Trying<'a> {
-    pub(super) fn begin(provider: &'a str, request: &'a ChatRequest) -> Self {
-        Self { provider, request, is_open: true, usage: None, is_accepted: false }
+    pub(super) fn begin(
+        (provider, model): (&'a str, &'a str),
+        attempts: &'a Attempts,
+        prompt_tokens: &'a (dyn Fn() -> u64 + Sync),
+    ) -> Self {
+        Self { provider, model, attempts, prompt_tokens, is_open: true, usage: None, is_accepted: false }
     }
 
     /// It becomes the answer.
@@ -81,11 +93,11 @@ impl<'a> Trying<'a> {
 impl Drop for Trying<'_> {
     fn drop(&mut self) {
         if self.is_open {
-            self.request.attempts.push(LostAttempt {
+            self.attempts.push(LostAttempt {
                 provider: self.provider.to_owned(),
-                model: self.request.model.clone(),
+                model: self.model.to_owned(),
                 usage: self.usage,
-                prompt_tokens: self.request.estimated_tokens(),
+                prompt_tokens: (self.prompt_tokens)(),
             });
         }
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_util::TryStreamExt as _;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Body, Client, Response};
 use serde::Serialize;
@@ -13,6 +14,7 @@ use super::deltas::{Deltas, Reader};
 use super::error::ProviderError;
 use super::failure::Failure;
 use super::keys::{KeyCount, KeyRing};
+use super::wire::{WireRequest, WireResponse};
 use super::{DeltaStream, http};
 
 /// How a key stands in its header.
@@ -73,6 +75,27 @@ impl Exchange {
             }
         }
         Err(refused.unwrap_or(ProviderError::Unauthorized))
+    }
+
+    /// Passes `request` through to `url`, with `model` for its model's name.
+    ///
+    /// # Errors
+    /// As [`Self::send`]; [`ProviderError::Protocol`] for an answer that is neither JSON nor the stream that was asked for.
+    pub(super) async fn pass(
+        &self,
+        url: &Url,
+        request: &WireRequest<'_>,
+        model: &str,
+    ) -> Result<WireResponse, ProviderError> {
+        let body = || Body::wrap(request.body.with_model(model));
+        let response = self.send(url, request.stream, body).await?;
+        let content_type = match http::content_type(response.headers()).as_deref() {
+            Some(EVENTS) if request.stream => EVENTS,
+            Some(JSON) => JSON,
+            _ => return Err(ProviderError::Protocol("an unexpected content type")),
+        };
+        let bytes = response.bytes_stream().map_err(|_| ProviderError::Cut);
+        Ok(WireResponse { content_type, bytes: Box::pin(bytes) })
     }
 
     /// How many keys there are, and how many of them rest.

@@ -2,13 +2,15 @@
 
 use super::wire::WireEndpoint;
 
-/// What Groq answers with when it stands in for OpenAI; <https://console.groq.com/docs/models>.
-const GROQ_MODEL: &str = "llama-3.3-70b-versatile";
-/// What Anthropic answers with when it stands in for OpenAI;
-/// <https://docs.anthropic.com/en/docs/about-claude/models>.
-const ANTHROPIC_MODEL: &str = "claude-sonnet-4-5";
-/// What Gemini answers with when it stands in for OpenAI; <https://ai.google.dev/gemini-api/docs/models>.
-const GEMINI_MODEL: &str = "gemini-2.5-flash";
+/// What Groq answers with when it stands in for OpenAI: its larger production model, and what it names for its Llama 3.3, which was
+/// shut down in August 2026; <https://console.groq.com/docs/models>, <https://console.groq.com/docs/deprecations>.
+const GROQ_MODEL: &str = "openai/gpt-oss-120b";
+/// What Anthropic answers with when it stands in for OpenAI: the newest Sonnet that thinks only when it is asked to, so that a short
+/// answer has room; <https://platform.claude.com/docs/en/about-claude/models/overview>.
+const ANTHROPIC_MODEL: &str = "claude-sonnet-4-6";
+/// What Gemini answers with when it stands in for OpenAI: what Google names for Gemini 2.5 Flash, which is shut down in December 2026;
+/// <https://ai.google.dev/gemini-api/docs/deprecations>.
+const GEMINI_MODEL: &str = "gemini-3.5-flash-lite";
 
 /// How a service translates the name of the model that was asked for. Names of OpenAI's own models
 /// are translated, so that the other services can stand in; all other names go through as they are.
@@ -46,12 +48,13 @@ impl ModelNames {
         }
     }
 
-    /// Whether the service takes requests of this endpoint; one that is known by its address alone is thought to take
-    /// all, and its 404 goes to the next.
+    /// Whether the service takes requests of this endpoint beside those for responses; one that is known by its address alone is thought to
+    /// take all, and its 404 goes to the next.
     pub(super) fn speak(self, endpoint: WireEndpoint) -> bool {
         match endpoint {
             WireEndpoint::ChatCompletions => true,
-            WireEndpoint::Responses => self != Self::Gemini,
+            // Its address tells.
+            WireEndpoint::Responses => false,
             WireEndpoint::Embeddings => self != Self::Groq,
             WireEndpoint::Moderations => matches!(self, Self::AsIs | Self::OpenAi),
         }
@@ -136,6 +139,16 @@ fn is_known_to_see(model: &str) -> bool {
         || model.contains("-vl")
 }
 
+/// Whether a model of Anthropic's takes a temperature: from Opus 4.7 and Sonnet 5 on they refuse requests that set one
+/// (<https://platform.claude.com/docs/en/models/sonnet-5/overview>). Names that are not Anthropic's are somebody else's.
+pub(super) fn takes_temperature(model: &str) -> bool {
+    const LATER: [&str; 2] = ["claude-opus-4-7", "claude-opus-4-8"];
+    let Some(family) = model.strip_prefix("claude-") else { return true };
+    let is_older =
+        ["3-", "2", "instant", "opus-4", "sonnet-4", "haiku-4"].iter().any(|known| family.starts_with(known));
+    is_older && !LATER.iter().any(|later| model.starts_with(later))
+}
+
 fn is_openais(model: &str) -> bool {
     let bare = !model.contains('/');
     bare && (model.starts_with("gpt-") && !model.starts_with("gpt-oss")
@@ -210,6 +223,18 @@ mod tests {
         }
         assert!(!vision.sees("gpt-4o"));
         assert!(Vision::all().sees("anything"));
+    }
+
+    #[test]
+    fn newer_models_of_anthropics_take_no_temperature() {
+        for model in
+            ["claude-3-7-sonnet-latest", "claude-sonnet-4-6", "claude-opus-4-20250514", "claude-haiku-4-5", "kimi"]
+        {
+            assert!(takes_temperature(model), "{model}");
+        }
+        for model in ["claude-opus-4-7", "claude-sonnet-5-5", "claude-haiku-5-5", "claude-fable-5-1", "claude-opus-5"] {
+            assert!(!takes_temperature(model), "{model}");
+        }
     }
 
     #[test]

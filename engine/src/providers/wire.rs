@@ -13,7 +13,7 @@ use tokio::time::{Instant, Sleep};
 use super::error::{ProviderError, TimeoutPhase};
 use super::guard::Limits;
 use super::target::Attempt;
-use super::{ChatRequest, DeltaStream};
+use super::{Attempts, ChatRequest, DeltaStream};
 
 /// The longest body that is passed through, in bytes. It is never held as a whole.
 const MAX_PASSED: u64 = 256 * 1024 * 1024;
@@ -53,9 +53,24 @@ pub struct WireRequest<'a> {
     pub body: WireJson,
     /// Whether the body asks for a stream.
     pub stream: bool,
+    /// A request for a response, said as one for a chat completion that comes as a stream: for providers that speak only those. Asked for, and
+    /// `None`, as `typed` is.
+    pub completion: Option<&'a (dyn Fn() -> Option<WireJson> + Send + Sync)>,
     /// The same as a request of ours, for providers that do not speak this protocol; asked for only when one of them
     /// has its turn. `None`, there or here, where it cannot be said so: such providers are then passed over.
     pub typed: Option<&'a (dyn Fn() -> Option<ChatRequest> + Send + Sync)>,
+    /// About how many tokens a provider reads.
+    pub prompt_tokens: u64,
+    /// Takes what attempts cost that come to nothing; whoever asks keeps a clone.
+    pub attempts: Attempts,
+}
+
+impl WireRequest<'_> {
+    /// A request for providers that speak this endpoint's protocol, and no others.
+    #[must_use]
+    pub fn new(endpoint: WireEndpoint, body: WireJson, stream: bool) -> Self {
+        Self { endpoint, body, stream, completion: None, typed: None, prompt_tokens: 0, attempts: Attempts::default() }
+    }
 }
 
 /// A JSON object in two pieces: up to where the model's name stands (`{…"model":`), and what follows that name.
@@ -118,6 +133,8 @@ pub struct WireAnswer {
     pub provider: String,
     /// The model that was asked for, by its provider's name for it.
     pub model: String,
+    /// What the provider was asked at: its bytes are in that endpoint's form.
+    pub endpoint: WireEndpoint,
     /// The answer.
     pub body: WireBody,
 }

@@ -34,6 +34,8 @@ pub struct Standing {
     pub token_version: i64,
     /// The API key that it was opened with.
     pub api_key: Option<ApiKeyId>,
+    /// The session that it was opened in, by a number of its own; an API key has none.
+    pub session: Option<u64>,
 }
 
 /// One open socket or stream, for as long as it is kept.
@@ -80,6 +82,11 @@ impl OpenDoors {
         self.doors().open.range((account, 0)..=(account, u64::MAX)).next().is_some()
     }
 
+    /// Ends what `account` holds open in that session.
+    pub fn shut_session(&self, account: AccountId, session: u64) {
+        self.shut_if(account, |held| held.session == Some(session));
+    }
+
     fn shut_if(&self, account: AccountId, condition: impl Fn(&Standing) -> bool) {
         let doors = self.doors();
         for (_, held) in doors.open.range((account, 0)..=(account, u64::MAX)) {
@@ -123,7 +130,7 @@ mod tests {
     }
 
     fn standing(account: AccountId, token_version: i64) -> Standing {
-        Standing { account, token_version, api_key: None }
+        Standing { account, token_version, api_key: None, session: None }
     }
 
     #[test]
@@ -148,6 +155,15 @@ mod tests {
         let (first, second, session) = (with_key(Some(one)), with_key(Some(two)), with_key(None));
         doors.shut_key(anna, one);
         assert_eq!([&first, &second, &session].map(is_shut), [true, false, false]);
+    }
+
+    #[test]
+    fn a_session_is_told_and_no_other_of_its_account() {
+        let (doors, anna) = (OpenDoors::default(), AccountId::new(1).unwrap());
+        let within = |session| Standing { session, ..standing(anna, 0) };
+        let open = [Some(5), Some(6), None].map(|session| doors.open(within(session)));
+        doors.shut_session(anna, 5);
+        assert_eq!(open.each_ref().map(is_shut), [true, false, false]);
     }
 
     #[test]

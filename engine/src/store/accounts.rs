@@ -127,6 +127,33 @@ impl Db {
         self.look_up(move |tx| Box::pin(async move { account_by_id(tx, id.get()).await })).await
     }
 
+    /// An account by its id, unless the session of that family has been ended. One of which nothing is stored any more has not: its refresh tokens
+    /// have expired.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn account_in_session(
+        &self,
+        id: AccountId,
+        family: Option<String>,
+    ) -> Result<Option<AccountRecord>, StoreError> {
+        let Some(family) = family else { return self.account_by_id(id).await };
+        self.read(move |tx| {
+            Box::pin(async move {
+                tx.fetch_optional(
+                    select_account!(
+                        "id = ? AND (EXISTS (SELECT 1 FROM refresh_tokens WHERE family = ? AND revoked_at IS NULL) \
+                         OR NOT EXISTS (SELECT 1 FROM refresh_tokens WHERE family = ?))"
+                    ),
+                    params![id.get(), &family, &family],
+                    read_account,
+                )
+                .await
+            })
+        })
+        .await
+    }
+
     /// The account that signs in under that e-mail address (by its key) or that name (by its key).
     ///
     /// # Errors

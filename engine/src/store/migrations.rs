@@ -26,6 +26,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { version: 9, name: "servers", sql: include_str!("migrations/0009_servers.sql") },
     Migration { version: 10, name: "jobs", sql: include_str!("migrations/0010_jobs.sql") },
     Migration { version: 11, name: "leases", sql: include_str!("migrations/0011_leases.sql") },
+    Migration { version: 12, name: "gateway threads", sql: include_str!("migrations/0012_gateway_threads.sql") },
 ];
 
 impl Migration {

@@ -65,7 +65,9 @@ pub use sessions::SessionRecord;
 pub use shares::{NewShare, SHARES_MAX, Share};
 pub use threads::{AnswerTurn, Thread, ThreadMessage};
 pub use tool_calls::{StoredToolCall, ToolRound};
-pub use turns::{Begun, Branch, FinishTurn, NewTurn, Opened, OrphanTurn, SIBLINGS_MAX, TurnQuota, TurnRecord};
+pub use turns::{
+    Begun, Branch, FinishTurn, KeptCall, NewTurn, Opened, OrphanTurn, SIBLINGS_MAX, TurnQuota, TurnRecord,
+};
 pub use tx::{Column, Param, Row, Tx};
 pub use usage::{LedgerEntry, ReportRow, UsageColumn, UsageRow, UsageSums};
 

@@ -160,6 +160,25 @@ impl Db {
         .await
     }
 
+    /// What was blocked of that owner's, oldest first: `limit` of those after `after`.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn moderation_events_of_owner(
+        &self,
+        owner: AccountId,
+        after: Option<i64>,
+        limit: i64,
+    ) -> Result<Vec<ModerationEvent>, StoreError> {
+        self.read(move |tx| {
+            Box::pin(async move {
+                let sql = events!("WHERE account_id = ? AND id > ? ORDER BY id LIMIT ?");
+                tx.fetch(sql, params![owner.get(), after.unwrap_or(0), limit], event).await
+            })
+        })
+        .await
+    }
+
     /// Stores what an admin makes of it; `None` when there is no such event.
     ///
     /// # Errors

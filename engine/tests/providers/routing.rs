@@ -89,12 +89,12 @@ async fn configured_providers_are_asked_in_order_under_their_own_model_names() {
     let header = |name| fakes[0].last_header(name);
     let attribution = [Some("https://chat.example".to_owned()), Some("Our chat".to_owned())];
     assert_eq!([header("http-referer"), header("x-title")], attribution);
-    assert_eq!(ask(&providers, request("anthropic/gpt-4o-mini")).await.model, "claude-sonnet-4-5");
+    assert_eq!(ask(&providers, request("anthropic/gpt-4o-mini")).await.model, "claude-sonnet-4-6");
     assert_eq!(fakes[3].last_header("x-api-key").as_deref(), Some("sk-ant"));
-    assert_eq!(ask(&providers, request("gemini/gpt-4o-mini")).await.model, "gemini-2.5-flash");
+    assert_eq!(ask(&providers, request("gemini/gpt-4o-mini")).await.model, "gemini-3.5-flash-lite");
     assert_eq!(fakes[4].last_header("x-goog-api-key").as_deref(), Some("gem"));
     assert_eq!(ask(&providers, request("groq/gpt-4o-mini")).await.provider, "groq");
-    assert_eq!(models_asked(&fakes[1]), ["llama-3.3-70b-versatile"]);
+    assert_eq!(models_asked(&fakes[1]), ["openai/gpt-oss-120b"]);
     assert_eq!(ask(&providers, request("endpoint/any")).await.provider, "endpoint");
     assert_eq!(fakes[2].last_authorization(), None);
 }

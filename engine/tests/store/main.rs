@@ -12,6 +12,7 @@ mod conversations;
 mod database;
 mod files;
 mod jobs;
+mod kept;
 mod kit;
 mod migrations;
 mod outbox;

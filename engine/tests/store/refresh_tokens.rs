@@ -13,6 +13,7 @@ on_every_database!(
     a_revoked_family_exchanges_nothing,
     a_hash_is_taken_once,
     what_has_expired_is_removed_in_small_pieces,
+    an_account_is_not_found_in_a_session_that_ended,
 );
 
 fn token(owner: AccountId, hash: &str) -> NewRefreshToken {
@@ -122,4 +123,23 @@ async fn what_has_expired_is_removed_in_small_pieces(fixture: Fixture) {
     let left = "SELECT (SELECT COUNT(*) FROM refresh_tokens) * 100 + (SELECT COUNT(*) FROM idempotency_keys)";
     assert_eq!(fixture.value::<i64>(left).await, 404);
     assert_eq!(fixture.value::<i64>("SELECT COUNT(*) FROM turns").await, 10, "what the keys stood for stays");
+}
+
+async fn an_account_is_not_found_in_a_session_that_ended(fixture: Fixture) {
+    let owner = fixture.account("anna@example.com").await.id;
+    let token = |hash: &str| NewRefreshToken {
+        account_id: owner,
+        family: "family".to_owned(),
+        token_hash: hash.to_owned(),
+        expires_at: at(1000),
+    };
+    let found = async || fixture.db.account_in_session(owner, Some("family".to_owned())).await.unwrap().is_some();
+    assert!(found().await, "nothing is stored of it");
+    fixture.db.insert_refresh_token(token("a"), at(10)).await.unwrap();
+    assert!(fixture.db.rotate_refresh_token("a".to_owned(), token("b"), at(11)).await.unwrap());
+    assert!(fixture.db.replace_unused_successor("a".to_owned(), token("c"), at(12)).await.unwrap());
+    assert!(found().await, "one of its tokens was replaced");
+    assert!(fixture.db.end_session_of_owner("family".to_owned(), owner, at(13)).await.unwrap());
+    assert!(!found().await);
+    assert!(fixture.db.account_in_session(owner, None).await.unwrap().is_some());
 }

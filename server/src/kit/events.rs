@@ -188,6 +188,7 @@ fn error_detail(code: &str) -> &'static str {
         "storage" => "The answer could not be stored.",
         code if code.ends_with("_timeout") => "The AI service did not answer in time.",
         "internal" => "Internal server error",
+        "overloaded" => "The server is busy. Please try again.",
         "moderation_unavailable" => "The content filter is unavailable, so the answer is kept back. Please try again.",
         _ => "The AI service is unavailable. Please try again.",
     }

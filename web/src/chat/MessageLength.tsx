@@ -1,29 +1,41 @@
 /** The longest message, in characters, that servers take unless they are set up otherwise. */
-const MAX_CHARS = 32_000;
-/** From here on the characters are counted before one's eyes. */
-const COUNTED_FROM = 30_000;
+const USUAL_MAX = 32_000;
 
 export function isTooLong(text: string): boolean {
-  return lengthOf(text) > MAX_CHARS;
+  const max = maxChars();
+  return lengthOf(text, max) > max;
 }
 
 /** How long a message is, once that matters. */
 export function MessageLength({ text }: { text: string }) {
-  const length = lengthOf(text);
-  if (length < COUNTED_FROM) return null;
+  const max = maxChars();
+  const length = lengthOf(text, max);
+  if (length < countedFrom(max)) return null;
   return (
-    <p className={length > MAX_CHARS ? 'length over' : 'length'}>
-      {length > MAX_CHARS && <span role="alert">The message is too long: shorten it to send it. </span>}
+    <p className={length > max ? 'length over' : 'length'}>
+      {length > max && <span role="alert">The message is too long: shorten it to send it. </span>}
       <span>
-        {length.toLocaleString('en')} of {MAX_CHARS.toLocaleString('en')} characters
+        {length.toLocaleString('en')} of {max.toLocaleString('en')} characters
       </span>
     </p>
   );
 }
 
+/** What the server says in its page. */
+function maxChars(): number {
+  const told = document.querySelector<HTMLMetaElement>('meta[name="message-max-chars"]')?.content;
+  const max = Number(told);
+  return Number.isInteger(max) && max > 0 ? max : USUAL_MAX;
+}
+
+/** From here on the characters are counted before one's eyes. */
+function countedFrom(max: number): number {
+  return Math.floor((max * 15) / 16);
+}
+
 /** In characters as the server counts them: an emoji of one code point is one. */
-function lengthOf(text: string): number {
-  if (text.length < COUNTED_FROM) return text.length;
+function lengthOf(text: string, max: number): number {
+  if (text.length < countedFrom(max)) return text.length;
   let length = 0;
   for (const _ of text) length += 1;
   return length;

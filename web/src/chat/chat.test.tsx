@@ -179,6 +179,19 @@ describe('a message', () => {
     expect(screen.queryByText(/characters$/)).toBeNull();
   });
 
+  test('that is as long as the server says is the longest', async () => {
+    const told = document.createElement('meta');
+    told.name = 'message-max-chars';
+    told.content = '100';
+    document.head.append(told);
+    open('');
+    fireEvent.change(draft(), { target: { value: 'x'.repeat(100) } });
+    expect(screen.getByText('100 of 100 characters')).toBeDefined();
+    fireEvent.change(draft(), { target: { value: 'x'.repeat(101) } });
+    expect(screen.getByRole<HTMLButtonElement>('button', { name: 'Send' }).disabled).toBe(true);
+    told.remove();
+  });
+
   test('that is said differently stands beside the old one, and refused words are kept', async () => {
     let refused = true;
     override = ({ call }, response) => {

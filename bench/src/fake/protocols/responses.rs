@@ -8,7 +8,10 @@ use crate::fake::behaviour::Behaviour;
 use crate::fake::body::Telling;
 
 pub(super) fn read(model: String, stream: bool, body: &Value) -> Option<Asked> {
-    let items = body["input"].as_array()?;
+    let items = match &body["input"] {
+        Value::String(text) => vec![json!({"role": "user", "content": text})],
+        input => input.as_array()?.clone(),
+    };
     let parts = |item: &Value| item["content"].as_array().cloned().unwrap_or_default();
     let text = |item: &Value| match item["content"].as_str() {
         Some(text) => text.to_owned(),
@@ -50,7 +53,7 @@ fn response(asked: &Asked, said: &Said, how: &Behaviour, status: &str) -> Value 
     let output =
         if is_over { vec![json!({"type": "reasoning", "id": "rs_fake", "summary": []}), item(said)] } else { vec![] };
     json!({"id": "resp_fake", "object": "response", "status": status, "model": asked.model, "output": output,
-        "error": null, "incomplete_details": details, "usage": if is_over && !how.no_usage { usage } else { Value::Null }})
+        "x_unknown": {"kept": [1, 2.5, "żółć"]}, "error": null, "incomplete_details": details, "usage": if is_over && !how.no_usage { usage } else { Value::Null }})
 }
 
 fn event(value: &Value) -> Bytes {

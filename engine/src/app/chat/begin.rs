@@ -283,43 +283,6 @@ impl App {
         let preferred = caller.account().preferences.model.as_deref();
         self.allowed_model(preferred).unwrap_or_else(|_| checked.model.clone())
     }
-
-    fn is_offered(&self, model: &str) -> bool {
-        let chat = &self.settings.chat;
-        model == chat.model
-            || chat.models.iter().any(|known| known == model || known == "*")
-            || self.providers.has_route(model)
-    }
-
-    /// The models that a message may ask for by name, the default first: those of the settings, and the names and aliases of routes. Others
-    /// may be allowed too, by `*`.
-    #[must_use]
-    pub fn offered_models(&self) -> Vec<String> {
-        let chat = &self.settings.chat;
-        let named = chat.models.iter().map(String::as_str).filter(|&model| model != "*");
-        let mut models: Vec<String> = Vec::new();
-        for model in [chat.model.as_str()].into_iter().chain(named).chain(self.providers.route_names()) {
-            if !models.iter().any(|known| known == model) {
-                models.push(model.to_owned());
-            }
-        }
-        models
-    }
-
-    /// The model that a message asks for, when its sender may.
-    pub(in crate::app) fn allowed_model(&self, wanted: Option<&str>) -> Result<String, AppError> {
-        let chat = &self.settings.chat;
-        match wanted.map(str::trim).filter(|model| !model.is_empty()) {
-            None => Ok(chat.model.clone()),
-            Some(model) if self.is_offered(model) => {
-                if model.len() > 200 || model.chars().any(char::is_control) {
-                    return Err(Invalid::new("model", "model is not a model's name").into());
-                }
-                Ok(model.to_owned())
-            }
-            Some(_) => Err(Invalid::new("model", "this model is not offered here").into()),
-        }
-    }
 }
 
 /// What is right with a message, whoever sends it.

@@ -104,6 +104,7 @@ impl Ending {
             Some(code) if code.ends_with("_timeout") => AppError::ProviderTimeout,
             Some("interrupted") => AppError::ShuttingDown,
             Some("moderation_unavailable") => AppError::ModerationDown,
+            Some("overloaded") => AppError::Overloaded,
             Some(code @ ("internal" | "storage")) => AppError::Internal(format!("the turn failed: {code}")),
             code => AppError::ProviderDown { code: code.unwrap_or("unavailable").to_owned() },
         }
@@ -121,7 +122,7 @@ pub struct TurnHandle {
     pub message_id: MessageId,
     /// Whether an earlier request with the same key began it.
     pub is_replay: bool,
-    /// Who reads it, and the version of what that was proved with.
+    /// Who reads it.
     reader: Standing,
     source: Source,
 }
@@ -345,5 +346,31 @@ impl App {
         let handle = self.attach(caller, answer_id, false).await?;
         handle.stop();
         Ok(handle.ending().await)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_turn_is_told_by_what_made_it_fail() {
+        let error = |code: &str| {
+            let ending = Ending {
+                state: TurnState::Failed,
+                model: String::new(),
+                usage: TokenUsage::default(),
+                finish_reason: FinishReason::Error,
+                error_code: Some(code.to_owned()),
+                content: String::new(),
+                ended_at: Timestamp::from_micros(0),
+            };
+            ending.error()
+        };
+        assert!(matches!(error("overloaded"), AppError::Overloaded));
+        assert!(matches!(error("idle_timeout"), AppError::ProviderTimeout));
+        assert!(matches!(error("interrupted"), AppError::ShuttingDown));
+        assert!(matches!(error("internal"), AppError::Internal(_)));
+        assert!(matches!(error("provider_cut"), AppError::ProviderDown { .. }));
     }
 }

@@ -185,6 +185,10 @@ impl Run {
             Ok(Ok(outcome)) => outcome,
             // Deleted before its provider was asked.
             Ok(Err(AppError::NotFound(_))) => Outcome::failed("deleted").stopped(Stop::Cancelled),
+            Ok(Err(AppError::Overloaded)) => {
+                tracing::warn!(turn = %self.live.ids.turn_id, "a turn found no room for its files");
+                Outcome::failed("overloaded")
+            }
             Ok(Err(error)) => {
                 tracing::error!(%error, turn = %self.live.ids.turn_id, "a turn failed");
                 Outcome::failed("internal")

@@ -8,7 +8,7 @@ use memchr::memmem;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use crate::domain::{IMAGE_TOKENS, Invalid};
+use crate::domain::{IMAGE_TOKENS, Invalid, Role};
 use crate::providers::WireJson;
 
 /// How many tokens an answer is taken to have at most where the request does not say.
@@ -43,11 +43,41 @@ struct Head<'a> {
     n: Option<f64>,
 }
 
+/// What of a request for a response is refused wherever it would be answered.
+#[derive(Deserialize)]
+struct Background {
+    background: Option<bool>,
+}
+
+#[derive(Deserialize)]
+struct Stored {
+    store: Option<bool>,
+}
+
 /// What of a conversation is judged.
 #[derive(Deserialize)]
 struct Conversation {
     #[serde(default)]
     messages: Vec<Said>,
+    /// A response's.
+    #[serde(default)]
+    input: Input,
+    prompt: Option<Prompt>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(untagged)]
+enum Input {
+    Text(String),
+    Items(Vec<Said>),
+    #[default]
+    Nothing,
+}
+
+/// One that is stored at OpenAI, with what is filled in.
+#[derive(Deserialize)]
+struct Prompt {
+    variables: Option<serde_json::Value>,
 }
 
 #[derive(Deserialize)]
@@ -101,6 +131,24 @@ impl GatewayRequest {
     /// # Errors
     /// As [`Self::parse`].
     pub fn parse_or(body: Bytes, default_model: Option<&str>) -> Result<Self, Invalid> {
+        Self::read(body, default_model, true)
+    }
+
+    /// Reads the body of a request for a response, whose stream always tells the usage.
+    ///
+    /// # Errors
+    /// As [`Self::parse`]; also when it is to be answered in the background, for nobody could be told of the answer, nor billed for it.
+    pub fn parse_response(body: Bytes) -> Result<Self, Invalid> {
+        let request = Self::read(body, None, false)?;
+        let Background { background } = serde_json::from_slice(&request.body).map_err(|error| not_read(&error))?;
+        if background == Some(true) {
+            return Err(Invalid::new("background", "Responses cannot be made in the background here."));
+        }
+        Ok(request)
+    }
+
+    /// `edits_usage`: a stream tells its usage only where it is asked to.
+    fn read(body: Bytes, default_model: Option<&str>, edits_usage: bool) -> Result<Self, Invalid> {
         let text =
             std::str::from_utf8(&body).map_err(|_| Invalid::new("", "The body is not valid JSON: it is not UTF-8."))?;
         // serde takes a list for an object whose fields it holds.
@@ -115,7 +163,7 @@ impl GatewayRequest {
         let model = model.or_else(|| default_model.map(str::to_owned)).filter(|model| !model.trim().is_empty());
         let model = model.ok_or_else(no_model)?;
         let stream = head.stream.unwrap_or_default();
-        let (wants_usage, edit) = if stream { usage(text, head.stream_options)? } else { (false, None) };
+        let (wants_usage, edit) = if stream && edits_usage { usage(text, head.stream_options)? } else { (false, None) };
         let limit = head.max_completion_tokens.or(head.max_tokens).or(head.max_output_tokens);
         let answer_tokens = tokens(limit).unwrap_or(ANSWER_TOKENS).saturating_mul(tokens(head.n).unwrap_or(1));
         let wire = split(&body, head.model.map(|raw| place(text, raw)), edit.as_ref());
@@ -131,12 +179,42 @@ impl GatewayRequest {
     /// What people say in it: the texts of all messages of theirs, on lines of their own. What else it holds is the program's. All of it
     /// where it has an unknown form: a provider may read it in its own way.
     pub(super) fn said(&self) -> String {
-        let Ok(Conversation { messages }) = serde_json::from_slice(&self.body) else {
+        let Ok(Conversation { messages, input, prompt }) = serde_json::from_slice(&self.body) else {
             return String::from_utf8_lossy(&self.body).into_owned();
         };
         let users = messages.into_iter().filter(|message| message.role.as_deref() == Some("user"));
-        let texts: Vec<String> = users.flat_map(|message| message.content.texts()).collect();
+        let mut texts: Vec<String> = users.flat_map(|message| message.content.texts()).collect();
+        match input {
+            Input::Text(text) => texts.push(text),
+            // Whose message has no role is the person's.
+            Input::Items(items) => {
+                let users = items.into_iter().filter(|item| item.role.as_deref().is_none_or(|role| role == "user"));
+                texts.extend(users.flat_map(|item| item.content.texts()));
+            }
+            Input::Nothing => {}
+        }
+        texts.extend(prompt.and_then(|prompt| prompt.variables).map(|variables| variables.to_string()));
         texts.join("\n")
+    }
+
+    /// Whether it asks to be stored, where it says.
+    pub(super) fn store(&self) -> Option<bool> {
+        let stored: Stored = serde_json::from_slice(&self.body).ok()?;
+        stored.store
+    }
+
+    /// What is said in it: who says what, in order, without instructions, tools and pictures. Nothing where it has an unknown form.
+    pub(super) fn talk(&self) -> Vec<(Role, String)> {
+        let Ok(Conversation { messages, .. }) = serde_json::from_slice(&self.body) else { return Vec::new() };
+        let said = messages.into_iter().filter_map(|message| {
+            let role = match message.role.as_deref() {
+                Some("user") => Role::User,
+                Some("assistant") => Role::Assistant,
+                _ => return None,
+            };
+            Some((role, message.content.texts().join("\n")))
+        });
+        said.filter(|(_, text)| !text.trim().is_empty()).collect()
     }
 
     /// The request as a provider gets it, but for its own name for the model; a stream's with the wish to be told the usage.
@@ -268,6 +346,26 @@ mod tests {
         assert_eq!(said(r#"{"model":"m"}"#), "");
         let unknown = r#"{"model":"m","messages":{"role":"user","content":"a"}}"#;
         assert_eq!(said(unknown), unknown);
+    }
+
+    #[test]
+    fn what_people_say_in_a_response_is_judged_whatever_its_form() {
+        let said = |body: &str| parse(body).unwrap().said();
+        assert_eq!(said(r#"{"model":"m","instructions":"i","input":"a"}"#), "a");
+        let items = r#"[{"role":"user","content":[{"type":"input_text","text":"a"}]},{"role":"assistant","content":"b"},
+            {"type":"message","content":"c"},{"type":"function_call_output","call_id":"1","output":"d"}]"#;
+        assert_eq!(said(&format!(r#"{{"model":"m","input":{items}}}"#)), "a\nc");
+        let prompt = r#"{"model":"m","prompt":{"id":"p","variables":{"name":"a"}}}"#;
+        assert_eq!(said(prompt), r#"{"name":"a"}"#);
+    }
+
+    #[test]
+    fn a_response_passes_as_it_is_but_never_into_the_background() {
+        let read = |body: &'static str| GatewayRequest::parse_response(Bytes::from_static(body.as_bytes()));
+        let body = r#"{"model":"m","stream":true,"stream_options":{"include_obfuscation":false},"background":null}"#;
+        assert_eq!(with_model(&read(body).unwrap(), "m"), body);
+        assert_eq!(read(r#"{"model":"m","background":true}"#).unwrap_err().field, "background");
+        assert!(read(r#"{"model":"m","background":"yes"}"#).is_err());
     }
 
     #[test]

@@ -191,7 +191,7 @@ impl Scanner {
 }
 
 /// Whether a member of that name is there and is not null. A name cannot occur inside of a text: the quotes around it would be escaped.
-fn holds(finder: &Finder<'_>, data: &[u8]) -> bool {
+pub(super) fn holds(finder: &Finder<'_>, data: &[u8]) -> bool {
     finder.find_iter(data).any(|at| {
         let value = value_after(data, at + finder.needle().len());
         value.is_some_and(|value| !value.starts_with(b"null"))
@@ -199,7 +199,7 @@ fn holds(finder: &Finder<'_>, data: &[u8]) -> bool {
 }
 
 /// The bytes of all texts that members of that name hold.
-fn said(finder: &Finder<'_>, data: &[u8]) -> u64 {
+pub(super) fn said(finder: &Finder<'_>, data: &[u8]) -> u64 {
     let lengths = finder.find_iter(data).filter_map(|at| {
         let text = value_after(data, at + finder.needle().len())?.strip_prefix(b"\"")?;
         Some(length_of_text(text) as u64)
@@ -232,12 +232,12 @@ fn data_of(event: &[u8]) -> Option<&[u8]> {
 }
 
 /// Behind the last blank line.
-fn end_of_events(piece: &[u8]) -> usize {
+pub(super) fn end_of_events(piece: &[u8]) -> usize {
     memrchr_iter(b'\n', piece).find(|at| is_blank_line(piece, *at)).map_or(0, |at| at + 1)
 }
 
 /// Behind the first blank line.
-fn first_event(events: &[u8]) -> usize {
+pub(super) fn first_event(events: &[u8]) -> usize {
     memchr::memchr_iter(b'\n', events).find(|at| is_blank_line(events, *at)).map_or(events.len(), |at| at + 1)
 }
 

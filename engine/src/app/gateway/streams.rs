@@ -9,15 +9,18 @@ use futures_util::{Stream, StreamExt as _};
 
 use super::GatewayError;
 use super::call::{Bill, Call, Settling};
+use super::events::EventScanner;
+use super::grammar::Reading;
 use super::scan::{Finders, Scanned, Scanner};
 use crate::domain::TokenUsage;
 use crate::providers::{Delta, DeltaStream, ProviderError, WireBytes};
 
-/// A stream of OpenAI's chunks as the provider sends it, in whole events, without the mark of its end. It ends once its bill has been stored;
-/// an error before that says that the answer is not whole. Dropping it drops the provider's connection.
+/// A stream of OpenAI's chunks as the provider sends it, in whole events, without the mark of its end; or one of a response's events. It ends
+/// once its bill has been stored, and so comes the event that ends a response; an error before that says that the answer is not whole. Dropping it
+/// drops the provider's connection.
 pub struct Chunks {
     source: WireBytes,
-    scanner: Scanner,
+    scanner: Reading,
     /// Whether the body has been read to its end, which leaves a connection that can be used again.
     is_drained: bool,
     call: Option<Call>,
@@ -49,15 +52,35 @@ enum End {
     Broken(ProviderError),
 }
 
+impl End {
+    fn error(&self) -> Option<&ProviderError> {
+        match self {
+            Self::Whole => None,
+            Self::Broken(error) => Some(error),
+        }
+    }
+}
+
 impl Chunks {
     pub(super) fn new(source: WireBytes, finders: Arc<Finders>, hide_usage: bool, call: Call) -> Self {
         Self {
             source,
-            scanner: Scanner::new(finders, hide_usage),
+            scanner: Reading::Chunks(Scanner::new(finders, hide_usage)),
             is_drained: false,
             call: Some(call),
             phase: Phase::Open,
         }
+    }
+
+    pub(super) fn of_response(source: WireBytes, call: Call) -> Self {
+        let scanner = Reading::Events(EventScanner::new());
+        Self { source, scanner, is_drained: false, call: Some(call), phase: Phase::Open }
+    }
+
+    /// How many of a response's events have come.
+    #[must_use]
+    pub fn told(&self) -> u64 {
+        self.scanner.told()
     }
 
     fn bill(&self) -> Bill {
@@ -73,12 +96,20 @@ impl Chunks {
         if let End::Broken(error) = &end {
             self.source.fail(error);
         }
+        if let Some(call) = &mut self.call {
+            call.hear(|keeping| keeping.ended(end.error()));
+        }
         let bill = self.bill();
         self.phase = settled(self.call.take(), bill, end);
     }
 
     /// The events of what was scanned; `None` when there are none to hand on.
     fn take(&mut self, scanned: Scanned) -> Option<Bytes> {
+        if let (Some(call), Scanned::More(events) | Scanned::Done(events) | Scanned::Broken(events)) =
+            (&mut self.call, &scanned)
+        {
+            call.hear(|keeping| keeping.events(events));
+        }
         let events = match scanned {
             Scanned::More(events) => events,
             Scanned::Done(events) => {
@@ -148,7 +179,10 @@ impl Stream for Chunks {
                     let stored = ready!(Pin::new(settling).poll(cx));
                     let failure = stored.err().map(GatewayError::App).or(failure.take());
                     this.phase = Phase::Ended;
-                    return Poll::Ready(failure.map(Err));
+                    return Poll::Ready(match failure {
+                        Some(failure) => Some(Err(failure)),
+                        None => this.scanner.take_last().map(Ok),
+                    });
                 }
                 Phase::Counted(_) | Phase::Ended => return Poll::Ready(None),
             }
@@ -171,10 +205,16 @@ impl Deltas {
     }
 
     fn settle(&mut self, end: End) {
+        if let Some(call) = &mut self.call {
+            call.hear(|keeping| keeping.ended(end.error()));
+        }
         self.phase = settled(self.call.take(), self.so_far, end);
     }
 
     fn take(&mut self, delta: Delta) -> Option<Delta> {
+        if let Some(call) = &mut self.call {
+            call.hear(|keeping| keeping.delta(&delta));
+        }
         match &delta {
             Delta::Text(text) | Delta::ToolCall { arguments: text, .. } => {
                 self.so_far.said_bytes += text.len() as u64;

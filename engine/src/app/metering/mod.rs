@@ -19,9 +19,9 @@ pub(in crate::app) use tokens::Vocabularies;
 
 use super::error::QuotaExceeded;
 use super::{App, AppError, Caller};
-use crate::domain::{AccountId, ApiKeyId, Invalid, LedgerKind, Price, Quota, Timestamp, TokenUsage};
-use crate::providers::LostAttempt;
-use crate::store::{LedgerEntry, NewReservation, OverQuota, Reserved, StoreError};
+use crate::domain::{AccountId, ApiKeyId, ConversationId, Invalid, LedgerKind, Price, Quota, Timestamp, TokenUsage};
+use crate::providers::{Attempts, LostAttempt};
+use crate::store::{KeptCall, LedgerEntry, NewReservation, OverQuota, Reserved, StoreError};
 
 /// How long a reservation outlives the longest call, before it is given back on its own: time to store what came.
 const SLACK: Duration = Duration::from_secs(3600);
@@ -97,6 +97,10 @@ pub struct Reservation {
     at: Timestamp,
     reserved: Option<Reserved>,
     otherwise: Option<(LedgerKind, Vec<Spent>)>,
+    /// What attempts cost that come to nothing, and what the call is.
+    attempts: Option<(LedgerKind, Attempts)>,
+    /// What is stored with its bill.
+    kept: Option<Box<KeptCall>>,
     is_open: bool,
 }
 
@@ -116,7 +120,16 @@ impl App {
         if let Some(new) = self.reservation(&payer, &estimate.model, usage, at)? {
             reserved = Some(self.take_quota(new, at).await?);
         }
-        Ok(Reservation { app: self.clone(), payer, at, reserved, otherwise: None, is_open: true })
+        Ok(Reservation {
+            app: self.clone(),
+            payer,
+            at,
+            reserved,
+            otherwise: None,
+            attempts: None,
+            kept: None,
+            is_open: true,
+        })
     }
 
     async fn take_quota(&self, new: NewReservation, at: Timestamp) -> Result<Reserved, AppError> {
@@ -183,6 +196,20 @@ impl App {
     }
 }
 
+impl App {
+    async fn store_bill(
+        &self,
+        entries: Vec<LedgerEntry>,
+        reserved: Option<Reserved>,
+        kept: Option<&mut KeptCall>,
+    ) -> Result<(), StoreError> {
+        let Some(kept) = kept else { return self.db.settle_call(entries, reserved).await };
+        // A drawn id may be taken.
+        kept.new_conversation_id = ConversationId::random(&mut rand::rng());
+        self.db.settle_kept_call(entries, reserved, kept.clone()).await
+    }
+}
+
 impl Reservation {
     /// Writes what the call came to into the ledger, one line for each, and settles its quotas, together. When this returns, it is stored;
     /// it is stored too when nobody waits for that. Without any line the whole reservation is given back.
@@ -201,6 +228,31 @@ impl Reservation {
         self.otherwise = Some((kind, spent));
     }
 
+    /// Takes what attempts at a call of that kind cost that come to nothing. However it ends, each is a line of the kind `retry`; where no answer
+    /// came, the last of them is the call's own.
+    pub fn attempts(&mut self, kind: LedgerKind) -> Attempts {
+        self.attempts.get_or_insert_with(|| (kind, Attempts::default())).1.clone()
+    }
+
+    /// What was said in it is stored in the transaction of its bill; `None` where nothing was. The function gets the present moment.
+    pub(super) fn keep(&mut self, call: impl FnOnce(Timestamp) -> Option<KeptCall>) {
+        self.kept = call(self.app.clock.now()).map(Box::new);
+    }
+
+    /// Ends a call that no provider answered. When this returns, what it cost is stored.
+    ///
+    /// # Errors
+    /// As [`Self::settle`].
+    pub async fn give_up(mut self) -> Result<(), AppError> {
+        let (kind, last) = self.last_attempt();
+        self.settle(kind, last).await
+    }
+
+    fn last_attempt(&mut self) -> (LedgerKind, Vec<Spent>) {
+        let Some((kind, attempts)) = &self.attempts else { return (LedgerKind::Retry, Vec::new()) };
+        (*kind, attempts.take_last().map(Spent::from).into_iter().collect())
+    }
+
     /// What it holds, for whoever settles it in a transaction of their own.
     pub(super) fn into_parts(mut self) -> (Payer, Timestamp, Option<Reserved>) {
         self.is_open = false;
@@ -208,25 +260,28 @@ impl Reservation {
     }
 
     fn entries(&self, kind: LedgerKind, spent: Vec<Spent>) -> Vec<LedgerEntry> {
-        spent.into_iter().map(|spent| self.app.entry(&self.payer, kind, spent, self.at)).collect()
+        let lost = self.attempts.as_ref().map(|(_, attempts)| attempts.take()).unwrap_or_default();
+        let retries = lost.into_iter().map(|lost| (LedgerKind::Retry, Spent::from(lost)));
+        let lines = retries.chain(spent.into_iter().map(|spent| (kind, spent)));
+        lines.map(|(kind, spent)| self.app.entry(&self.payer, kind, spent, self.at)).collect()
     }
 
     /// Stores it on a task of its own.
     fn store(&mut self, entries: Vec<LedgerEntry>) -> Option<JoinHandle<Result<(), StoreError>>> {
         self.is_open = false;
-        let (app, reserved) = (self.app.clone(), self.reserved.take());
+        let (app, reserved, mut kept) = (self.app.clone(), self.reserved.take(), self.kept.take());
         if entries.is_empty() && reserved.is_none() {
             return None;
         }
         Some(self.app.tasks.spawn(async move {
             for wait in STORE_RETRIES {
-                match app.db.settle_call(entries.clone(), reserved).await {
+                match app.store_bill(entries.clone(), reserved, kept.as_deref_mut()).await {
                     Err(error) => tracing::warn!(%error, "storing a bill failed: trying again"),
                     stored => return stored,
                 }
                 tokio::time::sleep(wait).await;
             }
-            let stored = app.db.settle_call(entries, reserved).await;
+            let stored = app.store_bill(entries, reserved, kept.as_deref_mut()).await;
             stored.inspect_err(|error| tracing::error!(%error, "a bill could not be stored"))
         }))
     }
@@ -235,7 +290,8 @@ impl Reservation {
 impl Drop for Reservation {
     fn drop(&mut self) {
         if self.is_open && tokio::runtime::Handle::try_current().is_ok() {
-            let entries = self.otherwise.take().map(|(kind, spent)| self.entries(kind, spent)).unwrap_or_default();
+            let (kind, spent) = self.otherwise.take().unwrap_or_else(|| self.last_attempt());
+            let entries = self.entries(kind, spent);
             // Nobody is left to wait for it.
             drop(self.store(entries));
         }

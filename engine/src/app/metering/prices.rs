@@ -129,6 +129,10 @@ mod tests {
             "claude-3-5-haiku-latest",
             "models/gemini-2.0-flash-001",
             "omni-moderation-latest",
+            // Those that stand in for OpenAI's.
+            "claude-sonnet-4-6",
+            "gemini-3.5-flash-lite",
+            "openai/gpt-oss-120b",
         ] {
             assert!(prices.of(None, name).is_some(), "{name}");
         }

@@ -170,3 +170,16 @@ fn values_out_of_bounds_or_form_are_told() {
     let admin = [("ADMIN_EMAIL", "a@b.example"), ("ADMIN_PASSWORD", "1234567")];
     assert!(problem(&with_env(&admin)).contains("8 to 128"));
 }
+
+#[test]
+fn a_name_of_a_known_section_that_is_no_setting_is_told() {
+    let sources = with_env(&[
+        ("CHAT__MODLE", "gpt-4o"),
+        ("AI_SERVICES__OPEN_ROUTER_API_KEY_2", "sk-or-2"),
+        ("CHAT__MODEL", "gpt-4o"),
+        ("SOMEBODY__ELSES", "1"),
+        ("CHAT_MODLE", "1"),
+    ]);
+    let notes = Settings::load(&sources).unwrap().1.notes().to_vec();
+    assert_eq!(notes, ["environment variable CHAT__MODLE: no setting has this name, so it is ignored"]);
+}

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::domain::Role;
 use crate::providers::alternate::{Turn, arguments_of, inline, turns};
+use crate::providers::models::takes_temperature;
 use crate::providers::{ChatMessage, ChatRequest, Image};
 
 /// The longest answer where nobody says: the protocol has no way of leaving that open.
@@ -75,7 +76,10 @@ impl<'a> Request<'a> {
             messages: turns.into_iter().map(message).collect(),
             tools: request.tools.iter().map(tool).collect(),
             // Its scale ends at 1.
-            temperature: request.temperature.map(|temperature| temperature.min(1.0)),
+            temperature: request
+                .temperature
+                .filter(|_| takes_temperature(&request.model))
+                .map(|temperature| temperature.min(1.0)),
             stream: request.stream,
         }
     }

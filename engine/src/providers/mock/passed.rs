@@ -120,7 +120,7 @@ mod tests {
 
     async fn ask(endpoint: WireEndpoint, tail: &str) -> Result<Value, ProviderError> {
         let body = WireJson { head: Bytes::from_static(b"{\"model\":"), tail: Bytes::copy_from_slice(tail.as_bytes()) };
-        let mut response = answer(&WireRequest { endpoint, body, stream: false, typed: None }, "mock")?;
+        let mut response = answer(&WireRequest::new(endpoint, body, false), "mock")?;
         Ok(serde_json::from_slice(&response.bytes.next().await.unwrap()?).unwrap())
     }
 

@@ -1,5 +1,6 @@
 //! Any service that speaks OpenAI's chat completions: OpenAI, OpenRouter, Groq, most model servers.
 
+mod hearing;
 mod request;
 mod stream;
 mod tally;
@@ -7,12 +8,13 @@ mod wire;
 
 use std::sync::Arc;
 
+use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use futures_util::{FutureExt as _, TryStreamExt as _};
+use reqwest::Client;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue, InvalidHeaderValue};
-use reqwest::{Body, Client};
 use url::Url;
 
+pub use self::hearing::Hearing;
 use self::request::Request;
 use self::stream::Reader;
 pub use self::stream::deltas_of_chunks;
@@ -99,7 +101,10 @@ impl Provider for OpenAi {
     }
 
     fn speaks(&self, endpoint: WireEndpoint) -> bool {
-        self.models.speak(endpoint)
+        match endpoint {
+            WireEndpoint::Responses => self.urls.are_openais(),
+            endpoint => self.models.speak(endpoint),
+        }
     }
 
     fn wire<'a>(
@@ -107,18 +112,7 @@ impl Provider for OpenAi {
         request: &'a WireRequest<'a>,
         model: &'a str,
     ) -> BoxFuture<'a, Result<WireResponse, ProviderError>> {
-        async move {
-            let body = || Body::wrap(request.body.with_model(model));
-            let response = self.exchange.send(self.urls.of(request.endpoint), request.stream, body).await?;
-            let content_type = match http::content_type(response.headers()).as_deref() {
-                Some("text/event-stream") if request.stream => "text/event-stream",
-                Some("application/json") => "application/json",
-                _ => return Err(ProviderError::Protocol("an unexpected content type")),
-            };
-            let bytes = response.bytes_stream().map_err(|_| ProviderError::Cut);
-            Ok(WireResponse { content_type, bytes: Box::pin(bytes) })
-        }
-        .boxed()
+        async move { self.exchange.pass(self.urls.of(request.endpoint), request, model).await }.boxed()
     }
 }
 
@@ -145,6 +139,11 @@ impl Urls {
             embeddings: of(WireEndpoint::Embeddings),
             moderations: of(WireEndpoint::Moderations),
         }
+    }
+
+    /// Whether this is OpenAI itself.
+    fn are_openais(&self) -> bool {
+        self.responses.host_str() == Some("api.openai.com")
     }
 
     fn of(&self, endpoint: WireEndpoint) -> &Url {
@@ -188,6 +187,23 @@ mod tests {
             let clock = Arc::new(SystemClock);
             let provider = OpenAi::new("x", base, keys, ModelNames::AsIs, Client::new(), clock).unwrap();
             assert_eq!(provider.urls.chat_completions.as_str(), "http://localhost:1/v1/chat/completions", "{base}");
+        }
+    }
+
+    #[test]
+    fn of_those_who_are_known_by_their_address_alone_openai_speaks_responses() {
+        drop(rustls::crypto::ring::default_provider().install_default());
+        for (base, speaks) in [
+            ("https://api.openai.com/v1", true),
+            ("https://api.openai.com/v1/chat/completions", true),
+            ("https://openrouter.ai/api/v1", false),
+            ("http://localhost:1/api.openai.com/v1", false),
+        ] {
+            let keys = KeyRing::new([]).unwrap();
+            let clock = Arc::new(SystemClock);
+            let provider = OpenAi::new("openai", base, keys, ModelNames::OpenAi, Client::new(), clock).unwrap();
+            assert_eq!(provider.speaks(WireEndpoint::Responses), speaks, "{base}");
+            assert!(provider.speaks(WireEndpoint::ChatCompletions));
         }
     }
 }

@@ -1,8 +1,10 @@
 //! OpenAI's responses API: <https://platform.openai.com/docs/api-reference/responses>.
 //!
 //! It is asked where a base URL's path ends in `/responses`. Conversations stay here: nothing is
-//! stored at the service, and each request carries what it is about.
+//! stored at the service, and each request carries what it is about. What passes through keeps its
+//! own mind about that.
 
+mod outcome;
 mod request;
 mod wire;
 
@@ -14,6 +16,8 @@ use reqwest::Client;
 use reqwest::header::HeaderMap;
 use url::Url;
 
+pub use self::outcome::Outcome;
+pub(super) use self::outcome::failure_in;
 use self::request::Request;
 use self::wire::Reader;
 use super::clock::RetryClock;
@@ -21,6 +25,7 @@ use super::error::ProviderError;
 use super::exchange::{Exchange, KeyHeader, deltas_of};
 use super::keys::{KeyCount, KeyRing};
 use super::models::ModelNames;
+use super::wire::{WireEndpoint, WireRequest, WireResponse};
 use super::{ChatRequest, DeltaStream, Provider, http};
 
 const ENDPOINT: &str = "/responses";
@@ -81,5 +86,17 @@ impl Provider for Responses {
             deltas_of(response, request.stream, Reader::default(), Reader::read_whole).await
         }
         .boxed()
+    }
+
+    fn speaks(&self, endpoint: WireEndpoint) -> bool {
+        endpoint == WireEndpoint::Responses
+    }
+
+    fn wire<'a>(
+        &'a self,
+        request: &'a WireRequest<'a>,
+        model: &'a str,
+    ) -> BoxFuture<'a, Result<WireResponse, ProviderError>> {
+        self.exchange.pass(&self.url, request, model).boxed()
     }
 }

@@ -15,7 +15,7 @@ use crate::providers::error::ProviderError;
 use crate::providers::failure::Failure;
 use crate::providers::{Delta, deltas};
 
-const NO_JSON: ProviderError = ProviderError::Protocol("an answer is not the expected JSON");
+pub(super) const NO_JSON: ProviderError = ProviderError::Protocol("an answer is not the expected JSON");
 
 #[derive(Deserialize)]
 struct Event<'a> {
@@ -75,10 +75,22 @@ struct Incomplete {
 }
 
 #[derive(Deserialize)]
-struct Usage {
+pub(super) struct Usage {
     input_tokens: Option<u64>,
     output_tokens: Option<u64>,
     input_tokens_details: Option<InputDetails>,
+}
+
+impl Usage {
+    pub(super) fn tokens(&self) -> TokenUsage {
+        let prompt_tokens = self.input_tokens.unwrap_or_default();
+        let cached = self.input_tokens_details.as_ref().and_then(|details| details.cached_tokens).unwrap_or_default();
+        TokenUsage {
+            prompt_tokens,
+            completion_tokens: self.output_tokens.unwrap_or_default(),
+            cached_tokens: cached.min(prompt_tokens),
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -174,15 +186,7 @@ impl Reader {
         };
         self.is_over = true;
         self.deltas.push_back(Delta::Finish(finish));
-        self.deltas.extend(response.usage.map(|usage| {
-            let prompt_tokens = usage.input_tokens.unwrap_or_default();
-            let cached = usage.input_tokens_details.and_then(|details| details.cached_tokens).unwrap_or_default();
-            Delta::Usage(TokenUsage {
-                prompt_tokens,
-                completion_tokens: usage.output_tokens.unwrap_or_default(),
-                cached_tokens: cached.min(prompt_tokens),
-            })
-        }));
+        self.deltas.extend(response.usage.map(|usage| Delta::Usage(usage.tokens())));
         Ok(())
     }
 }

@@ -2,6 +2,7 @@
 
 mod begin;
 mod finish;
+mod kept;
 mod read;
 
 use super::quotas::{NewReservation, OverQuota, Reserved};
@@ -15,6 +16,7 @@ use crate::domain::{
 use begin::{begin_turn, replay};
 use finish::finish_turn;
 pub(in crate::store) use finish::set_answer;
+pub use kept::KeptCall;
 use read::{open_turns, turn_of_owner};
 
 /// What sending a message stores.

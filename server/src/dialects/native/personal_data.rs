@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use http::header;
-use parlor_engine::app::{AppError, LedgerRow, Person, PersonalData, PersonalDataPlace};
+use parlor_engine::app::{AppError, LedgerRow, ModerationEvent, Person, PersonalData, PersonalDataPlace};
 use parlor_engine::domain;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -77,6 +77,37 @@ impl From<LedgerRow> for LedgerRowResponse {
     }
 }
 
+/// Something that moderation blocked.
+#[derive(Serialize, ToSchema)]
+#[schema(as = native::BlockedText)]
+pub struct BlockedResponse {
+    /// When that was.
+    created_at: String,
+    /// Whether it was a `message`, or an `answer` to one.
+    subject: &'static str,
+    /// Its conversation, where it has one.
+    conversation_id: Option<String>,
+    /// The text.
+    content: String,
+    /// What was found in it.
+    category: String,
+    /// What an admin made of it: `open`, `confirmed` or `dismissed`.
+    state: &'static str,
+}
+
+impl From<ModerationEvent> for BlockedResponse {
+    fn from(event: ModerationEvent) -> Self {
+        Self {
+            created_at: event.created_at.rfc3339(),
+            subject: event.subject.as_str(),
+            conversation_id: event.conversation_id.map(|id| id.to_string()),
+            content: event.content,
+            category: event.category,
+            state: event.state.as_str(),
+        }
+    }
+}
+
 /// A conversation with everything in it.
 #[derive(Serialize, ToSchema)]
 #[schema(as = native::KeptConversation)]
@@ -109,12 +140,14 @@ pub struct PersonalDataResponse {
     files: Vec<FileResponse>,
     /// Every metered call, oldest first.
     usage: Vec<LedgerRowResponse>,
+    /// What moderation blocked of it and is kept still, oldest first.
+    blocked: Vec<BlockedResponse>,
     /// Its conversations.
     conversations: Vec<KeptConversation>,
 }
 
 /// Everything that is kept of the caller, as one JSON document: account, preferences, consents, sessions, API keys, files (without their
-/// contents), usage, and all conversations with all messages and what was said of answers. It streams; one that breaks off is no JSON.
+/// contents), usage, what moderation blocked, and all conversations with all messages and what was said of answers. It streams; one that breaks off is no JSON.
 #[utoipa::path(get, path = "/api/v1/users/me/export", tag = "native", extensions(("x-parlor-right" = json!("user"))), responses(
     (status = 200, description = "The document", body = PersonalDataResponse),
     (status = 403, description = "The API key lacks the scope `account`", body = Problem, content_type = "application/problem+json"),
@@ -164,6 +197,7 @@ enum Section {
     Person,
     Files,
     Usage,
+    Blocked,
     Conversations,
     Conversation,
 }
@@ -180,6 +214,10 @@ impl Document {
             PersonalData::Usage(rows) => {
                 self.enter(Section::Usage, &mut text);
                 self.items(rows.into_iter().map(LedgerRowResponse::from), &mut text)?;
+            }
+            PersonalData::Blocked(events) => {
+                self.enter(Section::Blocked, &mut text);
+                self.items(events.into_iter().map(BlockedResponse::from), &mut text)?;
             }
             PersonalData::Conversation(conversation, shares) => {
                 self.enter(Section::Conversations, &mut text);
@@ -226,6 +264,7 @@ impl Document {
             Section::Person | Section::Conversation => return,
             Section::Files => ",\"files\":[",
             Section::Usage => "],\"usage\":[",
+            Section::Blocked => "],\"blocked\":[",
             Section::Conversations => "],\"conversations\":[",
         };
         text.extend_from_slice(name.as_bytes());
@@ -257,10 +296,11 @@ fn write_person(person: Person, now: &str, text: &mut Vec<u8>) -> serde_json::Re
         api_keys: person.api_keys.into_iter().map(Into::into).collect(),
         files: Vec::new(),
         usage: Vec::new(),
+        blocked: Vec::new(),
         conversations: Vec::new(),
     };
     serde_json::to_writer(&mut *text, &whole)?;
-    let rest = ",\"files\":[],\"usage\":[],\"conversations\":[]}";
+    let rest = ",\"files\":[],\"usage\":[],\"blocked\":[],\"conversations\":[]}";
     text.truncate(text.len() - rest.len());
     Ok(())
 }

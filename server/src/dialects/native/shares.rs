@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use axum::extract::State;
 use axum::response::{AppendHeaders, IntoResponse, Response};
 use http::{HeaderName, StatusCode, header};
-use parlor_engine::app::{AppError, Export, Noun, Share, ThreadMessage};
+use parlor_engine::app::{AppError, Export, Noun, Share, StoredToolCall, ThreadMessage};
 use parlor_engine::domain::{File, FileId, Invalid, Role, ShareId};
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
@@ -84,7 +84,11 @@ fn markdown(export: &Export, files: &HashMap<FileId, File>) -> String {
     if export.is_truncated {
         text.push_str("\n*Earlier messages are left out.*\n");
     }
-    for ThreadMessage { message, turn, .. } in &export.messages {
+    for ThreadMessage { message, turn, tool_calls, .. } in &export.messages {
+        for StoredToolCall { name, arguments, is_ok, content, .. } in tool_calls {
+            let how = if *is_ok { "tool" } else { "tool, failed" };
+            text.push_str(&format!("\n## {name} ({how})\n\n{}\n{}", verbatim(arguments), verbatim(content)));
+        }
         if message.content.is_empty() {
             continue;
         }
@@ -109,6 +113,11 @@ fn markdown(export: &Export, files: &HashMap<FileId, File>) -> String {
         }
     }
     text
+}
+
+/// A text as a block of code, whatever stands in it.
+fn verbatim(text: &str) -> String {
+    text.lines().map(|line| format!("    {line}\n")).collect()
 }
 
 /// For how long.

@@ -8,8 +8,18 @@ use crate::kit::form::uploaded;
 use crate::kit::{Answer, assert_fields, assert_time, send};
 use crate::support::{PASSWORD, Setup, TestServer};
 
-const FIELDS: [&str; 9] =
-    ["exported_at", "account", "preferences", "consents", "sessions", "api_keys", "files", "usage", "conversations"];
+const FIELDS: [&str; 10] = [
+    "exported_at",
+    "account",
+    "preferences",
+    "consents",
+    "sessions",
+    "api_keys",
+    "files",
+    "usage",
+    "blocked",
+    "conversations",
+];
 
 async fn call(server: &TestServer, token: &str, method: Method, path: &str, body: Value) -> Answer {
     send(server.request(method, path).json(&body).bearer_auth(token)).await
@@ -39,7 +49,7 @@ async fn who_has_done_nothing_gets_a_document_with_empty_lists() {
     assert_fields(&document, &FIELDS);
     assert_time(&document["exported_at"]);
     assert_eq!(document["account"]["email"], "user@example.com");
-    for field in ["consents", "api_keys", "files", "usage", "conversations"] {
+    for field in ["consents", "api_keys", "files", "usage", "blocked", "conversations"] {
         assert_eq!(document[field], json!([]), "{field}");
     }
     assert_eq!(list(&document, "sessions").len(), 1);
@@ -141,4 +151,30 @@ async fn nobody_and_a_key_without_the_scope_get_none() {
     let key = call(&server, &token, Method::POST, "/api/v1/api-keys", body).await.expect(201);
     let refused = export(&server, key["key"].as_str().unwrap()).await;
     assert_eq!(assert_problem(&refused, 403), "This API key lacks the scope account");
+}
+
+#[tokio::test]
+async fn what_moderation_blocked_of_a_person_is_in_it_page_by_page() {
+    const RULES: &str = "[[moderation_rules]]\ncategory = \"swearing\"\nwords = [\"darn\"]\n";
+    let server = Setup::new().env("MODERATION__PROVIDER", "rules").file(RULES).start();
+    let (other, token) = (server.sign_up("other@example.com").await, server.sign_up("user@example.com").await);
+    for (token, text) in [(&other, "darn others"), (&token, "darn mine")] {
+        call(&server, token, Method::POST, "/api/v1/chat/send", json!({"message": text})).await.expect(400);
+    }
+    {
+        let database = server.database();
+        for number in 0..60 {
+            let sql = "INSERT INTO moderation_events (account_id, subject, content, source, category, created_at) \
+                       SELECT account_id, subject, ?1, source, category, created_at FROM moderation_events \
+                       WHERE content = 'darn mine'";
+            database.execute(sql, [format!("again {number}")]).unwrap();
+        }
+    }
+    let document = export(&server, &token).await.expect(200);
+    let blocked = list(&document, "blocked");
+    let first = &blocked[0];
+    assert_eq!((&first["content"], &first["category"]), (&json!("darn mine"), &json!("swearing")));
+    assert_eq!((&first["subject"], &first["state"]), (&json!("message"), &json!("open")));
+    assert_time(&first["created_at"]);
+    assert_eq!((blocked.len(), &blocked[60]["content"]), (61, &json!("again 59")));
 }

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::assert_problem;
+use crate::kit::socket::Socket;
 use crate::kit::{Answer, assert_fields, assert_time, send};
 use crate::support::{PASSWORD, Setup, TestServer};
 
@@ -27,7 +28,7 @@ fn access(pair: &Value) -> &str {
 #[tokio::test]
 async fn every_login_is_a_session_however_often_it_is_refreshed() {
     let server = Setup::new().start();
-    server.sign_up("user@example.com").await;
+    let token = server.sign_up("user@example.com").await;
     let first = login(&server).await;
     let again = refresh(&server, &first).await.expect(200);
     let listed = sessions(&server, access(&again)).await;
@@ -35,7 +36,10 @@ async fn every_login_is_a_session_however_often_it_is_refreshed() {
     assert_fields(&listed[0], &["id", "last_used_at", "expires_at"]);
     assert_time(&listed[0]["last_used_at"]);
     send(server.post("/api/v1/auth/logout", &json!({"refresh_token": again["refresh_token"]}))).await;
-    assert_eq!(sessions(&server, access(&again)).await.len(), 1);
+    assert_eq!(sessions(&server, &token).await.len(), 1);
+    for token in [access(&first), access(&again)] {
+        send(server.get("/api/v1/users/me").bearer_auth(token)).await.expect(401);
+    }
     assert_problem(&send(server.get("/api/v1/auth/sessions")).await, 401);
 }
 
@@ -49,8 +53,23 @@ async fn an_ended_session_is_not_refreshed_and_the_others_are() {
     let ended = send(server.delete(&path).bearer_auth(access(&first))).await;
     assert_eq!((ended.status.as_u16(), ended.body.as_str()), (204, ""));
     assert_problem(&refresh(&server, &second).await, 401);
+    assert_problem(&send(server.get("/api/v1/users/me").bearer_auth(access(&second))).await, 401);
     refresh(&server, &first).await.expect(200);
     assert_problem(&send(server.delete(&path).bearer_auth(access(&first))).await, 404);
+}
+
+#[tokio::test]
+async fn what_is_open_in_a_session_is_shut_with_it_and_nothing_else() {
+    let server = Setup::new().start();
+    server.sign_up("user@example.com").await;
+    let (first, second) = (login(&server).await, login(&server).await);
+    let open =
+        async |pair: &Value| Socket::open(&server, &format!("/api/chat/ws?token={}", access(pair)), &[]).await.unwrap();
+    let (mut stays, mut ends) = (open(&first).await, open(&second).await);
+    send(server.post("/api/v1/auth/logout", &json!({"refresh_token": second["refresh_token"]}))).await;
+    assert_eq!(u16::from(ends.closed().await.unwrap().code), 1008);
+    stays.send(&json!({"message": "Hello"})).await;
+    assert_eq!(stays.answer().await.last().unwrap()["type"], "done");
 }
 
 #[tokio::test]

@@ -59,6 +59,10 @@ async fn calls_stand_in_the_history_and_the_export_beside_the_answer() {
     assert_eq!((&call["name"], &call["ok"], &call["content"]), (&json!("weather"), &json!(true), &json!("rain")));
     let export = read(format!("/api/v1/conversations/{conversation}/export?format=json")).await;
     assert_eq!(&export["messages"][1]["tool_calls"][0], call);
+    let markdown = server.get(&format!("/api/v1/conversations/{conversation}/export?format=markdown"));
+    let markdown = send(markdown.bearer_auth(&token)).await;
+    let told = "\n## weather (tool)\n\n    {\"city\":\"Ulm\"}\n\n    rain\n\n## Assistant (";
+    assert!(markdown.body.contains(told), "{}", markdown.body);
     let history = read(format!("/chat/history/{conversation}")).await;
     assert_eq!(history["messages"].as_array().unwrap().len(), 2, "other dialects see a question and an answer");
 }

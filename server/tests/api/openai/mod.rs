@@ -3,6 +3,7 @@
 mod completions;
 mod embeddings;
 mod errors;
+mod kept;
 mod keys;
 mod models;
 mod moderations;

@@ -4,9 +4,10 @@ use futures_util::StreamExt;
 use parlor_bench::fake::FakeUpstream;
 use serde_json::json;
 
-use super::{COMPLETIONS, ask, chunks, gateway, ledger, line, mock, streamed};
+use super::{COMPLETIONS, ask, chunks, gateway, ledger, line, mock, signed_up, streamed};
 use crate::kit::send;
 use crate::kit::wait::until;
+use crate::support::Setup;
 
 #[tokio::test]
 async fn a_stream_passes_through_byte_for_byte() {
@@ -92,6 +93,26 @@ async fn who_goes_away_ends_the_call_and_pays_for_what_came() {
     until("the bill is stored", || ledger(&server).len() == 1).await;
     let (_, _, _, prompt, completion, is_estimated) = ledger(&server).remove(0);
     assert!(prompt > 0 && completion > 3 && completion < 2000 && is_estimated, "{completion}");
+}
+
+#[tokio::test]
+async fn what_a_provider_took_before_the_first_byte_is_billed_whoever_gave_up() {
+    let upstream = FakeUpstream::start().await;
+    let (server, token) = gateway(&upstream).await;
+    let request = server.post(COMPLETIONS, &streamed("mock-hang")).bearer_auth(&token);
+    let calling = tokio::spawn(request.send());
+    until("the provider is asked", || upstream.chat_calls() == 1).await;
+    calling.abort();
+    until("the bill is stored", || ledger(&server).len() == 1).await;
+    let (kind, _, model, prompt, completion, is_estimated) = ledger(&server).remove(0);
+    assert_eq!((kind.as_str(), model.as_str(), completion, is_estimated), ("gateway", "mock-hang", 0, true));
+    assert!(prompt > 0);
+
+    let setup = Setup::new().upstream(&upstream, "mock-echo").env("PROVIDERS__MAX_RETRIES", "1");
+    let (server, token) = signed_up(setup.env("PROVIDERS__FIRST_TOKEN_TIMEOUT_SECONDS", "1").start()).await;
+    assert_eq!(ask(&server, &token, COMPLETIONS, &streamed("mock-hang")).await.status, 504);
+    let kinds: Vec<String> = ledger(&server).into_iter().map(|line| line.0).collect();
+    assert_eq!(kinds, ["retry", "gateway"]);
 }
 
 #[tokio::test]

@@ -115,3 +115,10 @@ async fn no_path_leads_out_of_the_folder() {
         assert!(matches!(status_of(&server, path), 400 | 404), "{path}: {}", status_of(&server, path));
     }
 }
+
+#[tokio::test]
+async fn the_web_app_is_told_how_long_a_message_may_be() {
+    let server = Setup::new().env("CHAT__MESSAGE_MAX_CHARS", "123").start();
+    let page = send(server.get("/").header("accept", "text/html").header("accept-encoding", "identity")).await;
+    assert!(page.body.contains("<meta name=\"message-max-chars\" content=\"123\" />"), "{}", page.body);
+}

@@ -222,6 +222,16 @@ impl Events {
     }
 }
 
+/// The error that ends a stream which somebody else has told so far.
+pub fn broken(sequence_number: u64, code: &str, message: &str) -> Bytes {
+    let error = json!({
+        "type": "error", "sequence_number": sequence_number, "code": code, "message": message, "param": null,
+    });
+    let mut out = BytesMut::with_capacity(256);
+    write(&mut out, "error", &error);
+    out.freeze()
+}
+
 fn write(out: &mut BytesMut, kind: &str, data: &impl Serialize) {
     out.extend_from_slice(b"event: ");
     out.extend_from_slice(kind.as_bytes());

@@ -1,4 +1,4 @@
-//! `/v1/responses`: said as a chat completion, so that every provider can answer.
+//! `/v1/responses`: handed on as it came to providers that speak it, said as a chat completion to all others.
 
 mod events;
 mod object;
@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::response::Response;
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _, stream};
-use parlor_engine::app::gateway::{Delta, Deltas, GatewayError, GatewayRequest};
+use parlor_engine::app::gateway::{Chunks, Delta, Deltas, GatewayAnswer, GatewayError, GatewayRequest};
 use parlor_engine::domain::TokenUsage;
 
 use self::events::Events;
@@ -20,7 +20,8 @@ use crate::kit::Context;
 
 /// Asks a model for a response.
 ///
-/// It is asked as for a chat completion, so that every model can answer; nothing is stored.
+/// A provider that speaks this protocol gets the request as it stands, but for the model's name, and its answer comes back as it is; what is
+/// stored then is stored there. All others are asked as for a chat completion, and nothing is stored.
 #[utoipa::path(post, path = "/v1/responses", tag = "openai", security(("bearer" = [])),
     extensions(("x-parlor-right" = json!("user"))),
     request_body = schema::ResponseRequest,
@@ -42,17 +43,38 @@ pub async fn create_response(
     caller: Caller,
     Body(body): Body,
 ) -> Result<Response, Error> {
+    let request = GatewayRequest::parse_response(body.clone())?;
+    let completion = || GatewayRequest::parse(Bytes::from(ResponseRequest::parse(&body)?.to_completion()?));
+    let typed = || typed::chat_request(completion()?.body());
+    let caller = caller.into_inner();
+    let answer = context.app.forward_response(&caller, &request, &completion, &typed).await.map_err(of_call)?;
+    let deltas = match answer {
+        GatewayAnswer::Whole(whole) => return Ok(answer::json(whole)),
+        GatewayAnswer::Chunks(events) => return Ok(answer::events(passed(events))),
+        GatewayAnswer::Deltas { deltas, .. } => deltas,
+    };
     let asked = ResponseRequest::parse(&body)?;
-    let request = GatewayRequest::parse(Bytes::from(asked.to_completion()?))?;
-    let typed = || typed::chat_request(request.body());
-    let deltas = context.app.forward_typed_chat(&caller.into_inner(), &request, &typed).await.map_err(of_call)?;
     let response = object::Response::new(context.app.clock().now().seconds(), &asked);
-    if asked.stream == Some(true) {
+    if request.stream {
         return Ok(answer::events(told(deltas, Events::new(response))));
     }
     let (answer, usage) = answer::collect(deltas).await.map_err(of_call)?;
     let whole = response.ended(answer.finish, &output(&answer), usage);
     Ok(answer::json(Bytes::from(whole.to_string())))
+}
+
+/// A provider's own events. What breaks off ends with an error, which counts on.
+fn passed(events: Box<Chunks>) -> impl Stream<Item = Bytes> + Send {
+    stream::unfold(Some(events), |events| async move {
+        let mut events = events?;
+        match events.next().await? {
+            Ok(piece) => Some((piece, Some(events))),
+            Err(error) => {
+                let (code, message) = error::words(&error);
+                Some((events::broken(events.told(), &code, &message), None))
+            }
+        }
+    })
 }
 
 fn output(answer: &Collected) -> Vec<serde_json::Value> {

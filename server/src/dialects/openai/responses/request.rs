@@ -10,8 +10,6 @@ pub struct ResponseRequest {
     pub model: String,
     pub input: Option<Value>,
     pub instructions: Option<String>,
-    #[serde(default)]
-    pub stream: Option<bool>,
     pub temperature: Option<f64>,
     pub top_p: Option<f64>,
     pub max_output_tokens: Option<u64>,
