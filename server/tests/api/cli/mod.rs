@@ -3,6 +3,7 @@
 mod config;
 mod database;
 mod secrets;
+mod tls;
 mod usage;
 mod users;
 
