@@ -17,6 +17,9 @@ pub enum StoreError {
         /// What is wrong with it.
         problem: String,
     },
+    /// A transfer into it was interrupted: it is not whole.
+    #[error("a transfer into it has not come to its end: run the same `parlor transfer` again, or empty the database")]
+    HalfTransferred,
     /// Too many writes or reads wait already, or this one waited too long.
     #[error("the database is overloaded")]
     Overloaded,

@@ -71,7 +71,9 @@ pub async fn on_server<F: Future<Output = ()>>(variable: &str, test: impl FnOnce
     let db = fixture.db.clone();
     test(fixture).await;
     db.close().await;
-    admin(format!("DROP DATABASE {name}")).await;
+    // PostgreSQL waits for connections that a test has left open.
+    let force = if server.starts_with("mysql") { "" } else { " WITH (FORCE)" };
+    admin(format!("DROP DATABASE {name}{force}")).await;
 }
 
 /// An empty database with its schema, thrown away in the end.
@@ -79,7 +81,22 @@ pub struct Fixture {
     pub db: Db,
     pub settings: Settings,
     conversations: AtomicI64,
-    _folder: TempDir,
+    folder: TempDir,
+}
+
+/// A database that nobody has open.
+pub struct Stopped {
+    pub settings: Settings,
+    pub folder: TempDir,
+}
+
+impl Stopped {
+    pub async fn start(self) -> Fixture {
+        let fixture = Fixture::with(self.settings, self.folder).await;
+        // Those that the database may hold already are passed over.
+        fixture.conversations.store(2_000_000_000_000_000, Ordering::SeqCst);
+        fixture
+    }
 }
 
 impl Fixture {
@@ -100,7 +117,13 @@ impl Fixture {
     async fn with(settings: Settings, folder: TempDir) -> Self {
         let db = Db::open(&settings.database, OpenAs::Server).unwrap();
         db.migrate(at(0)).await.unwrap();
-        Self { db, settings, conversations: AtomicI64::new(1_000_000_000_000_000), _folder: folder }
+        Self { db, settings, conversations: AtomicI64::new(1_000_000_000_000_000), folder }
+    }
+
+    /// Closes it, and keeps what is in it.
+    pub async fn stop(self) -> Stopped {
+        self.db.close().await;
+        Stopped { settings: self.settings, folder: self.folder }
     }
 
     pub async fn account(&self, email: &str) -> Account {

@@ -14,5 +14,6 @@ mod migrations;
 mod quotas;
 mod refresh_tokens;
 mod transactions;
+mod transfer;
 mod turns;
 mod views;

@@ -6,6 +6,7 @@ mod migrate;
 mod openapi;
 mod serve;
 mod settings;
+mod transfer;
 mod usage;
 mod user;
 
@@ -47,10 +48,12 @@ enum Command {
     /// Start the server
     Serve(serve::Serve),
     /// Bring the database's schema up to date
-    Migrate,
+    Migrate(migrate::Migrate),
     /// Make or show the database's schema
     #[command(subcommand)]
     Db(db::DbCommand),
+    /// Copy everything into another database
+    Transfer(transfer::Transfer),
     /// Manage accounts
     #[command(subcommand)]
     User(user::UserCommand),
@@ -116,8 +119,9 @@ pub fn run() -> ExitCode {
 async fn execute(cli: Cli) -> Result<(), CliError> {
     match cli.command {
         Command::Serve(command) => command.run(&cli.options).await,
-        Command::Migrate => migrate::run(&cli.options).await,
+        Command::Migrate(command) => command.run(&cli.options).await,
         Command::Db(command) => command.run(&cli.options).await,
+        Command::Transfer(command) => command.run(&cli.options).await,
         Command::User(command) => command.run(&cli.options).await,
         Command::Usage(command) => command.run(&cli.options).await,
         Command::Config(command) => command.run(&cli.options),

@@ -2,8 +2,10 @@
 
 mod config;
 mod database;
+mod replicas;
 mod secrets;
 mod tls;
+mod transfers;
 mod usage;
 mod users;
 
