@@ -7,7 +7,7 @@ mod scan;
 use std::path::Path;
 
 /// Lowest first. ARCHITECTURE.md shows the same line.
-const LAYERS: [&str; 12] = [
+const LAYERS: [&str; 13] = [
     "domain",
     "config",
     "store",
@@ -19,6 +19,7 @@ const LAYERS: [&str; 12] = [
     "blobs",
     "mail",
     "app",
+    "import",
     "jobs",
 ];
 

@@ -24,6 +24,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { version: 6, name: "metering", sql: include_str!("migrations/0006_metering.sql") },
     Migration { version: 7, name: "moderation", sql: include_str!("migrations/0007_moderation.sql") },
     Migration { version: 8, name: "tools", sql: include_str!("migrations/0008_tools.sql") },
+    Migration { version: 9, name: "imports", sql: include_str!("migrations/0009_imports.sql") },
 ];
 
 impl Migration {

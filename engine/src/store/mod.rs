@@ -12,6 +12,7 @@ mod dialect;
 mod error;
 mod feedback;
 mod files;
+mod imports;
 mod inspect;
 mod mail_tokens;
 mod messages;
@@ -44,6 +45,9 @@ pub use conversations::{ConversationChange, ConversationFilter, ConversationPlac
 pub use error::StoreError;
 pub use feedback::FeedbackOutcome;
 pub use files::{FilePlace, FileQuota};
+pub use imports::{
+    ImportOutcome, ImportedAccount, ImportedAs, ImportedConversation, ImportedKind, ImportedMessage, ImportedRow,
+};
 pub use inspect::{ColumnInfo, TableInfo};
 pub use mail_tokens::{MailPurpose, NewMailToken};
 pub use messages::{ContextMessage, MessageRow};

@@ -2,6 +2,7 @@
 
 mod config;
 mod db;
+mod import;
 mod migrate;
 mod openapi;
 mod serve;
@@ -54,6 +55,8 @@ enum Command {
     Db(db::DbCommand),
     /// Copy everything into another database
     Transfer(transfer::Transfer),
+    /// Bring in what another chatbot backend has stored
+    Import(import::Import),
     /// Manage accounts
     #[command(subcommand)]
     User(user::UserCommand),
@@ -122,6 +125,7 @@ async fn execute(cli: Cli) -> Result<(), CliError> {
         Command::Migrate(command) => command.run(&cli.options).await,
         Command::Db(command) => command.run(&cli.options).await,
         Command::Transfer(command) => command.run(&cli.options).await,
+        Command::Import(command) => command.run(&cli.options).await,
         Command::User(command) => command.run(&cli.options).await,
         Command::Usage(command) => command.run(&cli.options).await,
         Command::Config(command) => command.run(&cli.options),

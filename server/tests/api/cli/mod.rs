@@ -2,6 +2,7 @@
 
 mod config;
 mod database;
+mod imports;
 mod replicas;
 mod secrets;
 mod tls;
