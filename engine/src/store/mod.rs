@@ -6,6 +6,7 @@
 mod account_changes;
 mod accounts;
 mod api_keys;
+mod backup;
 mod consents;
 mod conversations;
 mod dialect;
@@ -41,6 +42,7 @@ use crate::config::{DatabaseSettings, DatabaseUrl};
 pub use account_changes::{AccountUpdate, ListAccounts, Updated};
 pub use accounts::{AccountRecord, NewAccount};
 pub use api_keys::{ApiKeyRecord, NewApiKey};
+pub use backup::{BackupError, back_up, restore};
 pub use conversations::{ConversationChange, ConversationFilter, ConversationPlace, SEARCH_WORDS};
 pub use error::StoreError;
 pub use feedback::FeedbackOutcome;

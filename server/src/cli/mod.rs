@@ -1,5 +1,6 @@
 //! The command line.
 
+mod backup;
 mod config;
 mod db;
 mod import;
@@ -53,6 +54,10 @@ enum Command {
     /// Make or show the database's schema
     #[command(subcommand)]
     Db(db::DbCommand),
+    /// Copy the SQLite database into a file
+    Backup(backup::Backup),
+    /// Put such a copy into the place of the database
+    Restore(backup::Restore),
     /// Copy everything into another database
     Transfer(transfer::Transfer),
     /// Bring in what another chatbot backend has stored
@@ -124,6 +129,8 @@ async fn execute(cli: Cli) -> Result<(), CliError> {
         Command::Serve(command) => command.run(&cli.options).await,
         Command::Migrate(command) => command.run(&cli.options).await,
         Command::Db(command) => command.run(&cli.options).await,
+        Command::Backup(command) => command.run(&cli.options),
+        Command::Restore(command) => command.run(&cli.options),
         Command::Transfer(command) => command.run(&cli.options).await,
         Command::Import(command) => command.run(&cli.options).await,
         Command::User(command) => command.run(&cli.options).await,

@@ -1,5 +1,6 @@
 //! `parlor …`: the command line, as its user sees it.
 
+mod backups;
 mod config;
 mod database;
 mod imports;
