@@ -194,6 +194,8 @@ impl From<StoreError> for AppError {
         match error {
             StoreError::Overloaded => Self::Overloaded,
             StoreError::Closed => Self::ShuttingDown,
+            // What no rule of a field's has refused before.
+            StoreError::Nul => Self::Invalid(Invalid::new("text", "a text must not contain a NUL character")),
             other => Self::Internal(other.to_string()),
         }
     }

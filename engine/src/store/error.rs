@@ -26,6 +26,9 @@ pub enum StoreError {
     /// The database has been closed: the server is stopping.
     #[error("the database is closed")]
     Closed,
+    /// A text holds a NUL. PostgreSQL stores none, so no database does.
+    #[error("a text holds a NUL character")]
+    Nul,
     /// Somebody else's row has the same unique value.
     #[error("a unique value is taken already")]
     Duplicate,

@@ -16,4 +16,5 @@ mod refresh_tokens;
 mod transactions;
 mod transfer;
 mod turns;
+mod values;
 mod views;
