@@ -9,6 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::caller::session_number;
 use super::error::Limited;
 use super::passwords::Verdict;
+use super::revocation::Revoked;
 use super::{App, AppError, Caller, Noun, tokens};
 use crate::domain::{
     Account, AccountRole, ConversationId, Email, GuestKey, GuestRealm, Invalid, NewPassword, PASSWORD_MAX, PersonName,
@@ -270,7 +271,7 @@ impl App {
             || self.is_in_grace(&old_hash).await? && self.db.replace_unused_successor(old_hash, new, now).await?;
         if !rotated {
             tracing::warn!(account = %account.id, "a refresh token came twice: its family is revoked");
-            self.open_doors.shut_session(account.id, session_number(&record.family));
+            self.revoke(Revoked::Session(account.id, session_number(&record.family))).await;
             self.db.revoke_refresh_family(record.family, now).await?;
             return Err(REFUSED);
         }
@@ -291,7 +292,7 @@ impl App {
         if let Some(record) = self.db.refresh_token(hash).await? {
             let session = session_number(&record.family);
             self.db.revoke_refresh_family(record.family, self.clock.now()).await?;
-            self.open_doors.shut_session(record.account_id, session);
+            self.revoke(Revoked::Session(record.account_id, session)).await;
         }
         Ok(())
     }

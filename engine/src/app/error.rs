@@ -204,6 +204,8 @@ impl From<StoreError> for AppError {
             StoreError::Overloaded => Self::Overloaded,
             StoreError::Unreachable(reason) => Self::DatabaseAway(reason),
             StoreError::Closed => Self::ShuttingDown,
+            // What no rule of a field's has refused before.
+            StoreError::Nul => Self::Invalid(Invalid::new("text", "a text must not contain a NUL character")),
             other => Self::Internal(other.to_string()),
         }
     }

@@ -75,6 +75,7 @@ use gateway::Gateway;
 use mail_links::LINKS_AT_ONCE;
 use metering::{Prices, Vocabularies};
 use passwords::Passwords;
+pub(crate) use passwords::is_known as is_known_hash;
 use tokens::Tokens;
 
 /// How long stopped turns get to store what was said.

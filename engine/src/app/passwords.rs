@@ -150,6 +150,23 @@ fn verify(password: &[u8], stored: &str) -> bool {
     bcrypt::verify(password, stored).unwrap_or(false)
 }
 
+/// Whether a hash is of a kind that [`Passwords::verify`] reads. Looks at its form alone.
+pub(crate) fn is_known(stored: &str) -> bool {
+    let is_of = |text: &str, length: usize| {
+        text.len() == length && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"./".contains(&byte))
+    };
+    if let Some(rest) = stored.strip_prefix("$bcrypt-sha256$") {
+        let fields: Vec<&str> = rest.split('$').collect();
+        return matches!(fields.as_slice(), [_, salt, digest] if is_of(salt, 22) && is_of(digest, 31));
+    }
+    if stored.starts_with("$argon2") {
+        return argon2::PasswordHash::new(stored).is_ok();
+    }
+    let fields: Vec<&str> = stored.split('$').collect();
+    matches!(fields.as_slice(), ["", "2a" | "2b" | "2x" | "2y", rounds, rest]
+        if rounds.parse::<u32>().is_ok_and(|rounds| (4..=31).contains(&rounds)) && is_of(rest, 53))
+}
+
 /// `rest` is what follows the scheme: `v=2,t=2b,r=12$salt$digest`, or version 1's `2b,12$salt$digest`.
 fn verify_bcrypt_sha256(password: &[u8], rest: &str) -> Option<bool> {
     let mut fields = rest.split('$');
@@ -221,6 +238,19 @@ mod tests {
     fn garbage_is_no_hash() {
         for stored in ["", "$", "$bcrypt-sha256$", "$bcrypt-sha256$v=2,t=2b,r=99$a$b", "$argon2id$x", "plain"] {
             assert!(!verify(b"password", stored), "{stored}");
+            assert!(!is_known(stored), "{stored}");
+        }
+    }
+
+    #[test]
+    fn what_verifies_is_known_by_its_form() {
+        for (_, stored) in KNOWN {
+            assert!(is_known(stored), "{stored}");
+        }
+        assert!(is_known(&hash(PasswordScheme::Argon2id, 4, b"SuperSecret123!").unwrap()));
+        for stored in ["$5$rounds=1000$salt$digest", "pbkdf2:sha256:260000$salt$digest", "$2b$99$x", "5f4dcc3b5aa765d6"]
+        {
+            assert!(!is_known(stored), "{stored}");
         }
     }
 }

@@ -47,7 +47,7 @@ const MYSQL: &[&str] = &[
 ];
 
 impl DatabaseUrl {
-    /// Reads a URL or a bare path; `ssl_ca` goes with MySQL.
+    /// Reads a URL or a bare path; `ssl_ca` is what a server's certificate is checked against, unless the URL says otherwise.
     ///
     /// # Errors
     ///
@@ -64,7 +64,11 @@ impl DatabaseUrl {
         if SQLITE.contains(&scheme.as_str()) {
             sqlite_url(rest)
         } else if POSTGRES.contains(&scheme.as_str()) {
-            Ok(Self::Postgres(server_url("postgresql", rest)?))
+            let url = server_url("postgresql", rest)?;
+            Ok(Self::Postgres(match ssl_ca {
+                Some(ssl_ca) => with_certificate(&url, ssl_ca),
+                None => url,
+            }))
         } else if MYSQL.contains(&scheme.as_str()) {
             let url = server_url("mysql", rest)?;
             Ok(Self::Mysql { url, ssl_ca: ssl_ca.map(Path::to_owned) })
@@ -120,6 +124,19 @@ fn server_url(scheme: &str, rest: &str) -> Result<SecretString, String> {
              password are percent-encoded (`#` is %23, `@` is %40, `/` is %2F)"
         )),
     }
+}
+
+/// A PostgreSQL URL with the certificate in it.
+fn with_certificate(url: &SecretString, ssl_ca: &Path) -> SecretString {
+    let Ok(mut url) = Url::parse(url.expose_secret()) else { return url.clone() };
+    let says = |url: &Url, names: &[&str]| url.query_pairs().any(|(name, _)| names.contains(&name.as_ref()));
+    if !says(&url, &["sslrootcert", "ssl-root-cert", "ssl-ca"]) {
+        url.query_pairs_mut().append_pair("sslrootcert", &ssl_ca.to_string_lossy());
+    }
+    if !says(&url, &["sslmode", "ssl-mode"]) {
+        url.query_pairs_mut().append_pair("sslmode", "verify-ca");
+    }
+    SecretString::from(String::from(url))
 }
 
 /// The parts of a MySQL URL, as `DB_USER` and its kin give them, unencoded.

@@ -90,7 +90,7 @@ pub static TABLE: &[Setting] = &[
     setting("database.name", Text, "",
         "The MySQL database.").env(&["DB_NAME"]),
     setting("database.ssl_ca", Path, "",
-        "The certificate (PEM) that the MySQL server's is checked against.").env(&["DB_SSL_CA"]),
+        "The certificate (PEM) that the database server's is checked against.").env(&["DB_SSL_CA"]),
     setting("database.pool_size", Integer(1, 1_000), "20",
         "Connections kept to a database server.").env(&["DATABASE_POOL_SIZE"]),
     setting("database.max_overflow", Integer(0, 1_000), "30",

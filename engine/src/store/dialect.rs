@@ -62,6 +62,14 @@ impl Dialect {
         Self::Mysql.ddl(migration).replace("@bytewise", bytewise)
     }
 
+    /// A name of the schema's, quoted.
+    pub(super) fn quoted(self, name: &str) -> String {
+        match self {
+            Self::Sqlite | Self::Postgres => format!("\"{}\"", name.replace('"', "\"\"")),
+            Self::Mysql => format!("`{}`", name.replace('`', "``")),
+        }
+    }
+
     fn statement(self, sql: &str) -> Cow<'_, str> {
         match self {
             Self::Sqlite => Cow::Borrowed(sql),

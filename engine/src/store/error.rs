@@ -17,12 +17,18 @@ pub enum StoreError {
         /// What is wrong with it.
         problem: String,
     },
+    /// A transfer into it was interrupted: it is not whole.
+    #[error("a transfer into it has not come to its end: run the same `parlor transfer` again, or empty the database")]
+    HalfTransferred,
     /// Too many writes or reads wait already, or this one waited too long.
     #[error("the database is overloaded")]
     Overloaded,
     /// The database has been closed: the server is stopping.
     #[error("the database is closed")]
     Closed,
+    /// A text holds a NUL. PostgreSQL stores none, so no database does.
+    #[error("a text holds a NUL character")]
+    Nul,
     /// Somebody else's row has the same unique value.
     #[error("a unique value is taken already")]
     Duplicate,

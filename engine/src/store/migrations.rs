@@ -5,7 +5,8 @@ use sha2::{Digest, Sha256};
 use super::dialect::Dialect;
 use super::server::{MYSQL, Mysql, POSTGRES, Postgres, meaning};
 use super::sqlite::Sqlite;
-use super::{Backend, Db, StoreError};
+use super::{Backend, Db, Kind, Reader, StoreError, Value, Values};
+use crate::config::{DatabaseSettings, DatabaseUrl};
 use crate::domain::Timestamp;
 
 struct Migration {
@@ -27,6 +28,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { version: 10, name: "jobs", sql: include_str!("migrations/0010_jobs.sql") },
     Migration { version: 11, name: "leases", sql: include_str!("migrations/0011_leases.sql") },
     Migration { version: 12, name: "gateway threads", sql: include_str!("migrations/0012_gateway_threads.sql") },
+    Migration { version: 13, name: "imports", sql: include_str!("migrations/0013_imports.sql") },
 ];
 
 impl Migration {
@@ -36,8 +38,26 @@ impl Migration {
     }
 }
 
+/// The table of the migrations.
+pub(super) const STANDING: &str = "schema_migrations";
+/// Stands for a transfer into this database that has not come to its end; its hash is that of the source.
+pub(super) const UNDER_WAY: i64 = 0;
+
 const TABLE: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (\
     version BIGINT NOT NULL PRIMARY KEY, name TEXT NOT NULL, hash TEXT NOT NULL, applied_at BIGINT NOT NULL)";
+
+/// One migration as it stands before anything is done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlannedMigration {
+    /// Its number, counting from 1.
+    pub version: i64,
+    /// What it is about.
+    pub name: &'static str,
+    /// Whether the database has it already.
+    pub is_there: bool,
+    /// What it says, as this database has it.
+    pub sql: String,
+}
 
 /// One migration and whether the database has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +71,31 @@ pub struct MigrationState {
 }
 
 impl Db {
+    /// What [`Db::migrate`] would do to the database that the settings name. Changes nothing, and makes no file where there is none.
+    ///
+    /// # Errors
+    /// When the database cannot be read, or holds a migration that this program does not know or knows otherwise.
+    pub async fn plan_migrations(settings: &DatabaseSettings) -> Result<Vec<PlannedMigration>, StoreError> {
+        let planned = |applied: &[(i64, String)], ddl: &dyn Fn(&str) -> String| {
+            MIGRATIONS
+                .iter()
+                .map(|migration| PlannedMigration {
+                    version: migration.version,
+                    name: migration.name,
+                    is_there: !migration.state(applied).applied_now,
+                    sql: ddl(migration.sql),
+                })
+                .collect()
+        };
+        if matches!(&settings.url, DatabaseUrl::Sqlite(path) if !path.exists()) {
+            return Ok(planned(&[], &|sql| Dialect::Sqlite.ddl(sql)));
+        }
+        let mut reader = Reader::open(settings).await?;
+        let applied = recorded(&mut reader).await?;
+        check(&applied)?;
+        Ok(planned(&applied, &|sql| reader.ddl(sql)))
+    }
+
     /// Brings the schema up to what this program knows. All of it happens or nothing; on MySQL, where the making of a table cannot be undone,
     /// each migration for itself. Of several servers that start at once one does it, and the others wait.
     ///
@@ -180,12 +225,43 @@ async fn migrate_mysql(mysql: &Mysql, now: Timestamp) -> Result<Vec<MigrationSta
     work.await.unwrap_or_else(|error: sqlx::Error| Err(meaning(&error, &MYSQL)))
 }
 
+/// The recorded migrations with their hashes; none where the schema has not been made.
+pub(super) async fn recorded(reader: &mut Reader) -> Result<Vec<(i64, String)>, StoreError> {
+    if reader.columns("schema_migrations").await?.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows = reader.fetch(RECORDED.to_owned(), Vec::new(), &[Kind::Int, Kind::Text]).await?;
+    let pair = |row: Values| match <[Value; 2]>::try_from(row) {
+        Ok([Value::Int(version), Value::Text(hash)]) => Ok((version, hash)),
+        _ => Err(StoreError::Corrupt { column: 0, expected: "a migration" }),
+    };
+    rows.into_iter().map(pair).collect()
+}
+
 fn hash(sql: &str) -> String {
     Sha256::digest(sql.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn check(applied: &[(i64, String)]) -> Result<(), StoreError> {
+/// What all migrations make, in memory.
+pub(super) fn in_memory() -> Result<rusqlite::Connection, StoreError> {
+    let connection = rusqlite::Connection::open_in_memory()?;
+    connection.execute_batch(TABLE)?;
+    for migration in MIGRATIONS {
+        connection.execute_batch(&Dialect::Sqlite.ddl(migration.sql))?;
+    }
+    Ok(connection)
+}
+
+/// The first migration that is not among those.
+pub(super) fn first_missing(applied: &[(i64, String)]) -> Option<i64> {
+    MIGRATIONS.iter().find(|migration| migration.state(applied).applied_now).map(|migration| migration.version)
+}
+
+pub(super) fn check(applied: &[(i64, String)]) -> Result<(), StoreError> {
     for (version, recorded) in applied {
+        if *version == UNDER_WAY {
+            return Err(StoreError::HalfTransferred);
+        }
         let problem = match MIGRATIONS.iter().find(|migration| migration.version == *version) {
             None => "is newer than this program: upgrade Parlor".to_owned(),
             Some(known) if recorded == BEGUN => {

@@ -193,6 +193,13 @@ macro_rules! bound {
     }};
 }
 
+/// Refuses on every database what one of them cannot store.
+fn check(params: &[Param<'_>]) -> Result<(), StoreError> {
+    let holds_nul =
+        |param: &Param<'_>| matches!(param, Param::Text(text) if memchr::memchr(0, text.as_bytes()).is_some());
+    if params.iter().any(holds_nul) { Err(StoreError::Nul) } else { Ok(()) }
+}
+
 impl Tx<'_> {
     /// The memory of what calls hold of their quotas, where one server has the database.
     pub(super) fn held(&self) -> Option<Arc<Held>> {
@@ -207,6 +214,7 @@ impl Tx<'_> {
     /// # Errors
     /// What the database says.
     pub async fn execute(&mut self, sql: &'static str, params: &[Param<'_>]) -> Result<u64, StoreError> {
+        check(params)?;
         match self {
             Self::Sqlite(connection) => {
                 let changed = connection.prepare_cached(sql)?.execute(rusqlite::params_from_iter(params))?;
@@ -228,6 +236,7 @@ impl Tx<'_> {
     /// # Errors
     /// What the database says.
     pub async fn insert(&mut self, sql: &'static str, params: &[Param<'_>]) -> Result<i64, StoreError> {
+        check(params)?;
         match self {
             Self::Sqlite(connection) => {
                 Ok(connection.prepare_cached(sql)?.insert(rusqlite::params_from_iter(params))?)
@@ -254,6 +263,7 @@ impl Tx<'_> {
         params: &[Param<'_>],
         mut read: impl FnMut(&Row<'_>) -> Result<T, StoreError> + Send,
     ) -> Result<Vec<T>, StoreError> {
+        check(params)?;
         match self {
             Self::Sqlite(connection) => {
                 let mut statement = connection.prepare_cached(sql)?;
@@ -287,6 +297,7 @@ impl Tx<'_> {
         params: &[Param<'_>],
         read: impl FnOnce(&Row<'_>) -> Result<T, StoreError> + Send,
     ) -> Result<Option<T>, StoreError> {
+        check(params)?;
         match self {
             Self::Sqlite(connection) => {
                 let mut statement = connection.prepare_cached(sql)?;

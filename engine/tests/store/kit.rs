@@ -64,7 +64,22 @@ pub struct Fixture {
     pub db: Db,
     pub settings: Settings,
     conversations: AtomicI64,
-    _folder: TempDir,
+    folder: TempDir,
+}
+
+/// A database that nobody has open.
+pub struct Stopped {
+    pub settings: Settings,
+    pub folder: TempDir,
+}
+
+impl Stopped {
+    pub async fn start(self) -> Fixture {
+        let fixture = Fixture::with(self.settings, self.folder).await;
+        // Those that the database may hold already are passed over.
+        fixture.conversations.store(2_000_000_000_000_000, Ordering::SeqCst);
+        fixture
+    }
 }
 
 impl Fixture {
@@ -85,7 +100,13 @@ impl Fixture {
     async fn with(settings: Settings, folder: TempDir) -> Self {
         let db = Db::open(&settings.database, OpenAs::Server).unwrap();
         db.migrate(at(0)).await.unwrap();
-        Self { db, settings, conversations: AtomicI64::new(1_000_000_000_000_000), _folder: folder }
+        Self { db, settings, conversations: AtomicI64::new(1_000_000_000_000_000), folder }
+    }
+
+    /// Closes it, and keeps what is in it.
+    pub async fn stop(self) -> Stopped {
+        self.db.close().await;
+        Stopped { settings: self.settings, folder: self.folder }
     }
 
     pub async fn account(&self, email: &str) -> Account {

@@ -19,5 +19,7 @@ mod outbox;
 mod quotas;
 mod refresh_tokens;
 mod transactions;
+mod transfer;
 mod turns;
+mod values;
 mod views;

@@ -19,7 +19,7 @@ pub(super) enum DbCommand {
 impl DbCommand {
     pub(super) async fn run(self, options: &Options) -> Result<(), CliError> {
         if matches!(self, Self::Setup) {
-            migrate::run(options).await?;
+            migrate::migrate(options).await?;
         }
         let (_, db) = open_database(options)?;
         let tables = db.tables().await?;

@@ -1,11 +1,14 @@
 //! The command line.
 
+mod backup;
 mod config;
 mod db;
+mod import;
 mod migrate;
 mod openapi;
 mod serve;
 mod settings;
+mod transfer;
 mod usage;
 mod user;
 mod worker;
@@ -50,10 +53,18 @@ enum Command {
     /// Do jobs, and serve nobody: beside servers that share a database
     Worker,
     /// Bring the database's schema up to date
-    Migrate,
+    Migrate(migrate::Migrate),
     /// Make or show the database's schema
     #[command(subcommand)]
     Db(db::DbCommand),
+    /// Copy the SQLite database into a file
+    Backup(backup::Backup),
+    /// Put such a copy into the place of the database
+    Restore(backup::Restore),
+    /// Copy everything into another database
+    Transfer(transfer::Transfer),
+    /// Bring in what another chatbot backend has stored
+    Import(import::Import),
     /// Manage accounts
     #[command(subcommand)]
     User(user::UserCommand),
@@ -120,8 +131,12 @@ async fn execute(cli: Cli) -> Result<(), CliError> {
     match cli.command {
         Command::Serve(command) => command.run(&cli.options).await,
         Command::Worker => worker::run(&cli.options).await,
-        Command::Migrate => migrate::run(&cli.options).await,
+        Command::Migrate(command) => command.run(&cli.options).await,
         Command::Db(command) => command.run(&cli.options).await,
+        Command::Backup(command) => command.run(&cli.options),
+        Command::Restore(command) => command.run(&cli.options),
+        Command::Transfer(command) => command.run(&cli.options).await,
+        Command::Import(command) => command.run(&cli.options).await,
         Command::User(command) => command.run(&cli.options).await,
         Command::Usage(command) => command.run(&cli.options).await,
         Command::Config(command) => command.run(&cli.options),

@@ -97,6 +97,18 @@ fn the_certificate_goes_with_a_mysql_url_too() {
 }
 
 #[test]
+fn the_certificate_goes_with_a_postgres_url_unless_that_says_otherwise() {
+    for (url, expected) in [
+        ("postgresql://u:p%40w@h/d", "postgresql://u:p%40w@h/d?sslrootcert=certs%2Fca.pem&sslmode=verify-ca"),
+        ("postgresql://h/d?sslmode=verify-full", "postgresql://h/d?sslmode=verify-full&sslrootcert=certs%2Fca.pem"),
+        ("postgresql://h/d?sslrootcert=my.pem&sslmode=disable", "postgresql://h/d?sslrootcert=my.pem&sslmode=disable"),
+    ] {
+        let settings = load(&with_env(&[("DATABASE_URL", url), ("DB_SSL_CA", "certs/ca.pem")]));
+        assert_eq!(spell(&settings.database.url), format!("postgres {expected}"));
+    }
+}
+
+#[test]
 fn sqlite_in_the_data_folder_is_the_default() {
     let sources = with_env(&[("DATA_DIR", "/srv/parlor")]);
     assert_eq!(spell(&load(&sources).database.url), "sqlite /srv/parlor/chatbot.db");

@@ -5,10 +5,12 @@ mod mysql;
 mod postgres;
 
 use std::panic::AssertUnwindSafe;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
+use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::mysql::MySqlDatabaseError;
 use sqlx::pool::PoolOptions;
 
@@ -23,7 +25,7 @@ const TRIES: u32 = 8;
 /// How long a caller waits for a connection, and then for its transaction.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How long the first connection may take.
-const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
 /// The wait before the second try, doubled before each further one; half of it is left to chance.
 const FIRST_WAIT: Duration = Duration::from_millis(4);
 
@@ -35,6 +37,18 @@ fn pool<D: sqlx::Database>(settings: &DatabaseSettings) -> PoolOptions<D> {
         .min_connections(0)
         .idle_timeout(Duration::from_secs(600))
         .max_lifetime(Duration::from_secs(1800))
+}
+
+/// Makes sure that the certificate, by which the server shall be known, is there: the driver would only say that there is no connection.
+fn check_certificate(url: &SecretString, setting: Option<&Path>) -> Result<(), StoreError> {
+    let parsed = url::Url::parse(url.expose_secret()).ok();
+    let named = parsed.iter().flat_map(|url| url.query_pairs());
+    let named = named.filter(|(name, _)| ["sslrootcert", "ssl-root-cert", "sslca", "ssl-ca"].contains(&name.as_ref()));
+    for path in named.map(|(_, path)| PathBuf::from(path.as_ref())).chain(setting.map(Path::to_owned)) {
+        std::fs::File::open(&path)
+            .map_err(|error| StoreError::Open(format!("its certificate, {}: {error}", path.display())))?;
+    }
+    Ok(())
 }
 
 /// Decides whether a transaction is run again.
@@ -97,8 +111,28 @@ pub(super) fn meaning(error: &sqlx::Error, codes: &Codes) -> StoreError {
         sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) | sqlx::Error::ColumnIndexOutOfBounds { .. } => {
             StoreError::Corrupt { column: 0, expected: "the schema's type" }
         }
+        sqlx::Error::Io(failed) => StoreError::Unreachable(io_meaning(failed)),
         sqlx::Error::Tls(_) => StoreError::Unreachable("no TLS connection came about"),
         _ => StoreError::Unreachable("there is no connection"),
+    }
+}
+
+/// What kept a connection from coming about. A certificate that is not accepted comes as an error of the socket's.
+fn io_meaning(error: &std::io::Error) -> &'static str {
+    use rustls::{CertificateError, Error};
+    match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
+        None => "there is no connection",
+        Some(Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature)) => {
+            "its certificate is not signed by the authority that it is checked against"
+        }
+        Some(Error::InvalidCertificate(
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+        )) => "its certificate is for another host name",
+        Some(Error::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. })) => {
+            "its certificate has expired"
+        }
+        Some(Error::InvalidCertificate(_)) => "its certificate is not accepted",
+        Some(_) => "no TLS connection came about",
     }
 }
 

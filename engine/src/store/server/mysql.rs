@@ -10,7 +10,7 @@ use sqlx::mysql::{MySql, MySqlConnectOptions, MySqlSslMode};
 use sqlx::pool::PoolOptions;
 use sqlx::{ConnectOptions as _, Connection as _, MySqlConnection, MySqlPool};
 
-use super::{Again, CONNECT_PATIENCE, MYSQL, meaning, pool, run};
+use super::{Again, CONNECT_PATIENCE, MYSQL, check_certificate, meaning, pool, run};
 use crate::config::DatabaseSettings;
 use crate::store::StoreError;
 use crate::store::dialect::{Dialect, Statements};
@@ -25,12 +25,14 @@ pub(in crate::store) struct Mysql {
 }
 
 impl Mysql {
-    /// Reads the URL; connects with the first transaction. With a certificate, the server's is checked against it.
+    /// Reads the URL; connects with the first transaction. With a certificate, the server's is checked against it, unless the URL says how far it
+    /// shall be checked.
     pub(in crate::store) fn open(
         url: &SecretString,
         ssl_ca: Option<&Path>,
         settings: &DatabaseSettings,
     ) -> Result<Self, StoreError> {
+        check_certificate(url, ssl_ca)?;
         let unusable = |_| StoreError::Open("the MySQL URL cannot be used".to_owned());
         let mut options = MySqlConnectOptions::from_str(url.expose_secret())
             .map_err(unusable)?
@@ -38,7 +40,10 @@ impl Mysql {
             .collation("utf8mb4_bin")
             .disable_statement_logging();
         if let Some(ssl_ca) = ssl_ca {
-            options = options.ssl_ca(ssl_ca).ssl_mode(MySqlSslMode::VerifyCa);
+            options = options.ssl_ca(ssl_ca);
+            if !says_ssl_mode(url) {
+                options = options.ssl_mode(MySqlSslMode::VerifyCa);
+            }
         }
         let seconds = i64::try_from(settings.busy_timeout.as_secs().max(1)).unwrap_or(i64::MAX);
         let prepared = |pool: PoolOptions<MySql>| {
@@ -142,4 +147,9 @@ impl Mysql {
             }
         }
     }
+}
+
+fn says_ssl_mode(url: &SecretString) -> bool {
+    let url = url::Url::parse(url.expose_secret());
+    url.is_ok_and(|url| url.query_pairs().any(|(name, _)| name == "ssl-mode" || name == "sslmode"))
 }

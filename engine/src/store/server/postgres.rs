@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _, PgConnection, PgPool};
 
-use super::{Again, CONNECT_PATIENCE, POSTGRES, meaning, pool, run};
+use super::{Again, CONNECT_PATIENCE, POSTGRES, check_certificate, meaning, pool, run};
 use crate::config::DatabaseSettings;
 use crate::store::StoreError;
 use crate::store::dialect::{Dialect, Statements};
@@ -25,6 +25,7 @@ pub(in crate::store) struct Postgres {
 impl Postgres {
     /// Reads the URL; connects with the first transaction.
     pub(in crate::store) fn open(url: &SecretString, settings: &DatabaseSettings) -> Result<Self, StoreError> {
+        check_certificate(url, None)?;
         let unusable = |_| StoreError::Open("the PostgreSQL URL cannot be used".to_owned());
         let milliseconds = settings.busy_timeout.as_millis().to_string();
         let options = PgConnectOptions::from_str(url.expose_secret())

@@ -87,3 +87,61 @@ async fn the_documents_database_urls_name_the_same_kind_of_file() {
         assert_eq!(server.count("SELECT COUNT(*) FROM accounts"), 1, "{url}");
     }
 }
+
+#[test]
+fn a_dry_run_says_what_would_be_done_and_makes_nothing() {
+    let data = tempfile::tempdir().unwrap();
+    let setup = Setup::new();
+    let planned = run(&setup, data.path(), &["migrate", "--dry-run"]);
+    assert!(planned.status.success(), "{}", err(&planned));
+    assert!(out(&planned).contains("0001 foundation: would be applied"), "{}", out(&planned));
+    assert_eq!(std::fs::read_dir(data.path()).unwrap().count(), 0, "not even a file");
+    let sql = run(&setup, data.path(), &["migrate", "--dry-run", "--sql"]);
+    assert!(out(&sql).contains("CREATE TABLE accounts ("), "{}", out(&sql));
+    // What it prints is what is run.
+    let connection = rusqlite::Connection::open_in_memory().unwrap();
+    connection.execute_batch(&out(&sql)).unwrap();
+
+    assert!(run(&setup, data.path(), &["migrate"]).status.success());
+    let done = run(&setup, data.path(), &["migrate", "--dry-run"]);
+    assert!(out(&done).contains("0001 foundation: was there") && out(&done).contains("Nothing is to be done."));
+    assert!(!out(&done).contains("would be"), "{}", out(&done));
+    let flags = run(&setup, data.path(), &["migrate", "--sql"]);
+    assert_eq!(flags.status.code(), Some(2), "--sql alone says nothing");
+}
+
+#[test]
+fn a_schema_that_is_not_this_programs_keeps_it_from_starting_with_one_line() {
+    let data = tempfile::tempdir().unwrap();
+    let setup = Setup::new();
+    assert!(run(&setup, data.path(), &["migrate"]).status.success());
+    let database = rusqlite::Connection::open(data.path().join("chatbot.db")).unwrap();
+    for (change, back, word) in [
+        (
+            "UPDATE schema_migrations SET hash = 'x' || hash WHERE version = 2",
+            "UPDATE schema_migrations SET hash = substr(hash, 2) WHERE version = 2",
+            "migration 2 (seeds) is not the one this program knows",
+        ),
+        (
+            "INSERT INTO schema_migrations VALUES (9999, 'future', 'h', 1)",
+            "DELETE FROM schema_migrations WHERE version = 9999",
+            "migration 9999 is newer than this program",
+        ),
+        (
+            "INSERT INTO schema_migrations VALUES (0, 'transfer', 'h', 1)",
+            "DELETE FROM schema_migrations WHERE version = 0",
+            "a transfer into it has not come to its end",
+        ),
+    ] {
+        database.execute_batch(change).unwrap();
+        for command in [&["serve"][..], &["migrate"], &["migrate", "--dry-run"]] {
+            let refused = run(&setup, data.path(), command);
+            assert_eq!(refused.status.code(), Some(1), "{command:?}");
+            let told = err(&refused);
+            let told: Vec<_> = told.lines().filter(|line| line.starts_with("parlor: ")).collect();
+            assert!(told.len() == 1 && told[0].contains(word), "{command:?}: {told:?}");
+        }
+        database.execute_batch(back).unwrap();
+    }
+    assert!(run(&setup, data.path(), &["migrate"]).status.success());
+}

@@ -1,8 +1,13 @@
 //! `parlor …`: the command line, as its user sees it.
 
+mod backups;
 mod config;
 mod database;
+mod imports;
+mod replicas;
 mod secrets;
+mod tls;
+mod transfers;
 mod usage;
 mod users;
 

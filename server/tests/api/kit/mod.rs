@@ -1,5 +1,6 @@
 //! What the tests here share beyond a running server.
 
+pub mod databases;
 pub mod form;
 pub mod gated;
 pub mod python;
