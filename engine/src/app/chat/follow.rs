@@ -239,7 +239,7 @@ impl Follower {
             Source::Stored(stored) => Arc::clone(&stored.ending),
         };
         let is_first = !std::mem::replace(&mut self.is_told, true);
-        (is_first && ending.state == TurnState::Interrupted).then(|| (self.next, Event::End(ending)))
+        (is_first && ending.state == TurnState::Interrupted).then_some((self.next, Event::End(ending)))
     }
 
     /// `None` when all has been read; `Some(None)` when the next event has not come yet.
