@@ -127,6 +127,15 @@ impl Bench {
     }
 }
 
+/// A server for each fault, one after the other: to start one holds up this thread, and whatever waits on it for an answer.
+async fn benches() -> Vec<Bench> {
+    let mut benches = Vec::new();
+    for (_, model) in FAULTS {
+        benches.push(Bench::new(model).await);
+    }
+    benches
+}
+
 fn tells_no_secrets(body: &str) {
     for secret in ["sk-test", "127.0.0.1", "Rate limit reached", "Welcome to the proxy"] {
         assert!(!body.contains(secret), "{secret} in {body}");
@@ -163,8 +172,7 @@ fn end_of_stream(body: &str) -> String {
 }
 
 /// The two rows of a fault in the gateway's table.
-async fn gateway_rows_of(fault: &str, model: &str) -> String {
-    let bench = Bench::new(model).await;
+async fn gateway_rows_of(fault: &str, model: &str, bench: &Bench) -> String {
     let mut rows = String::new();
     for (how, stream) in [("whole", false), ("streamed", true)] {
         let (told, billed, asked) = bench.forward(model, stream).await;
@@ -175,8 +183,7 @@ async fn gateway_rows_of(fault: &str, model: &str) -> String {
 }
 
 /// The table's two rows for a fault.
-async fn rows_of(fault: &str, model: &str) -> String {
-    let bench = Bench::new(model).await;
+async fn rows_of(fault: &str, bench: &Bench) -> String {
     let (mut statuses, mut whole, mut streamed) = (Vec::new(), Vec::new(), Vec::new());
     for (surface, send, stream) in SURFACES {
         let (status, said, trace) = bench.call(send).await;
@@ -201,7 +208,9 @@ async fn rows_of(fault: &str, model: &str) -> String {
 
 #[tokio::test]
 async fn what_a_failing_provider_leads_to_is_what_the_table_says() {
-    let rows = join_all(FAULTS.iter().map(|(fault, model)| rows_of(fault, model))).await.concat();
+    let benches = benches().await;
+    let rows = FAULTS.iter().zip(&benches).map(|((fault, _), bench)| rows_of(fault, bench));
+    let rows = join_all(rows).await.concat();
     let table = format!(
         "| the provider sends | asked | its client is told | stored | billed | calls |\n|---|---|---|---|---|---|\n{rows}"
     );
@@ -210,7 +219,9 @@ async fn what_a_failing_provider_leads_to_is_what_the_table_says() {
 
 #[tokio::test]
 async fn what_a_failing_provider_leads_to_under_v1_is_what_the_table_says() {
-    let rows = join_all(FAULTS.iter().map(|(fault, model)| gateway_rows_of(fault, model))).await.concat();
+    let benches = benches().await;
+    let rows = FAULTS.iter().zip(&benches).map(|((fault, model), bench)| gateway_rows_of(fault, model, bench));
+    let rows = join_all(rows).await.concat();
     let table =
         format!("| the provider sends | asked | its client is told | billed | calls |\n|---|---|---|---|---|\n{rows}");
     is_documented(GATEWAY, &table);

@@ -12,7 +12,7 @@ pub(super) enum Reading {
     /// Of chat completions.
     Chunks(Scanner),
     /// Of responses.
-    Events(EventScanner),
+    Events(Box<EventScanner>),
 }
 
 impl Reading {

@@ -73,7 +73,7 @@ impl Chunks {
     }
 
     pub(super) fn of_response(source: WireBytes, call: Call) -> Self {
-        let scanner = Reading::Events(EventScanner::new());
+        let scanner = Reading::Events(Box::new(EventScanner::new()));
         Self { source, scanner, is_drained: false, call: Some(call), phase: Phase::Open }
     }
 
