@@ -9,8 +9,10 @@ use crate::kit::{Fixture, Stopped, at};
 
 const POSTGRES: &str = "PARLOR_TEST_POSTGRES_URL";
 const MYSQL: &str = "PARLOR_TEST_MYSQL_URL";
+/// How often one message is doubled.
+const DOUBLED: u32 = 13;
 /// More than one piece.
-const MANY: i64 = 12_000;
+const MANY: i64 = 1 << DOUBLED;
 
 /// One test for each pair of databases, under the names that tests are left out by where a server is missing.
 macro_rules! on_every_pair {
@@ -126,9 +128,12 @@ async fn fill(fixture: &Fixture) {
     let conversation = first.conversation_id.get();
     let many = fixture.db.write(move |tx| {
         Box::pin(async move {
-            let sql = "INSERT INTO messages (conversation_id, role, content, tokens, created_at, updated_at) VALUES (?, 'user', 'x', 1, 1, 1)";
-            for _ in 0..MANY {
-                tx.execute(sql, &[conversation.into()]).await?;
+            let one = "INSERT INTO messages (conversation_id, role, content, tokens, created_at, updated_at) VALUES (?, 'user', 'x', 1, 1, 1)";
+            tx.execute(one, &[conversation.into()]).await?;
+            for _ in 0..DOUBLED {
+                let twice = "INSERT INTO messages (conversation_id, role, content, tokens, created_at, updated_at) \
+                             SELECT conversation_id, role, content, tokens, created_at, updated_at FROM messages WHERE content = 'x'";
+                tx.execute(twice, &[]).await?;
             }
             Ok(())
         })
