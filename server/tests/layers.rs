@@ -8,8 +8,20 @@ mod scan;
 use std::path::Path;
 
 /// Lowest first. ARCHITECTURE.md shows the same line.
-const LAYERS: [&str; 12] =
-    ["kit", "dialects", "web", "openapi", "root", "middleware", "router", "telemetry", "server", "worker", "cli", "main"];
+const LAYERS: [&str; 12] = [
+    "kit",
+    "dialects",
+    "web",
+    "openapi",
+    "root",
+    "middleware",
+    "router",
+    "telemetry",
+    "server",
+    "worker",
+    "cli",
+    "main",
+];
 
 const BELOW_THE_APPLICATION: [&str; 5] = ["store", "shared", "providers", "mail", "jobs"];
 

@@ -25,7 +25,6 @@ fn call(fixture: &Fixture, owner: AccountId, from: Option<&str>, to: &str) -> Ke
         finish_reason: FinishReason::Stop,
         error_code: None,
         elapsed_ms: 2000,
-        outbox_topic: None,
         asked_at: at(10),
         now: at(12),
     }

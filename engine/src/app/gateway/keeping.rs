@@ -56,7 +56,6 @@ impl App {
             finish_reason: FinishReason::Cancelled,
             error_code: None,
             elapsed_ms: 0,
-            outbox_topic: self.settings.shared.mongo_uri.as_ref().map(|_| "turn"),
             asked_at: now,
             now,
         };

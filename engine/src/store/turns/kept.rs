@@ -3,7 +3,8 @@
 use super::begin::begin_turn;
 use super::finish::finish_turn;
 use super::{Begun, Branch, FinishTurn, NewTurn};
-use crate::domain::{AccountId, Attachments, ConversationId, FinishReason, Timestamp, TurnState};
+use crate::domain::{AccountId, Attachments, ConversationId, FinishReason, ServerId, Timestamp, TurnState};
+use crate::store::outbox::Outbox;
 use crate::store::quotas::Reserved;
 use crate::store::usage::{LedgerEntry, Occasion, bill};
 use crate::store::{Db, StoreError, Tx, tx::params};
@@ -33,8 +34,6 @@ pub struct KeptCall {
     pub error_code: Option<String>,
     /// Milliseconds from the question to the end.
     pub elapsed_ms: i64,
-    /// Whether it is also told to the outbox, under this topic.
-    pub outbox_topic: Option<&'static str>,
     /// When it was asked.
     pub asked_at: Timestamp,
     /// Now.
@@ -53,7 +52,11 @@ impl Db {
         reserved: Option<Reserved>,
         call: KeptCall,
     ) -> Result<(), StoreError> {
-        self.write(move |tx| Box::pin(async move { settle_kept_call(tx, entries, reserved, &call).await })).await
+        let (server, outbox) = (self.server, self.outbox());
+        self.write(move |tx| {
+            Box::pin(async move { settle_kept_call(tx, entries, reserved, &call, server, outbox).await })
+        })
+        .await
     }
 }
 
@@ -62,6 +65,8 @@ async fn settle_kept_call(
     mut entries: Vec<LedgerEntry>,
     reserved: Option<Reserved>,
     call: &KeptCall,
+    server: ServerId,
+    outbox: Outbox,
 ) -> Result<(), StoreError> {
     let known = match &call.continues {
         Some(hash) => thread_of_owner(tx, call.account_id, hash).await?,
@@ -81,7 +86,7 @@ async fn settle_kept_call(
         quota: None,
         now: call.asked_at,
     };
-    let Begun::Opened(ids) = begin_turn(tx, &new).await? else {
+    let Begun::Opened(ids) = begin_turn(tx, &new, server).await? else {
         // Its conversation went meanwhile: the bill stays.
         return bill(tx, Occasion::default(), entries.iter(), reserved.as_ref()).await;
     };
@@ -101,10 +106,9 @@ async fn settle_kept_call(
         parts: Vec::new(),
         retries: entries,
         reserved,
-        outbox_topic: call.outbox_topic,
         now: call.now,
     };
-    finish_turn(tx, &end).await?;
+    finish_turn(tx, &end, outbox).await?;
     let place = params![call.account_id.get(), &call.thread_hash, ids.answer_id.get(), ids.conversation_id.get()];
     let sql = match known {
         Some(_) => {
