@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::future::{LocalBoxFuture, join_all};
 use parlor_engine::app::Heard;
 use parlor_engine::app::chat::{Event, SendMessage};
 use parlor_engine::config::Settings;
@@ -100,8 +100,8 @@ async fn on_server<F: Future<Output = ()>>(variable: &str, by: By, test: impl Fn
 }
 
 /// Lets the servers' hearts beat until what must come has come.
-async fn beating<T>(servers: &[&Fixture], what: impl Future<Output = T>) -> T {
-    let beats = async {
+fn beating<'a, T: 'a>(servers: &'a [&'a Fixture], what: impl Future<Output = T> + 'a) -> LocalBoxFuture<'a, T> {
+    let beats = async move {
         loop {
             for server in servers {
                 server.app.beat().await.unwrap();
@@ -109,13 +109,13 @@ async fn beating<T>(servers: &[&Fixture], what: impl Future<Output = T>) -> T {
             tokio::time::sleep(LEASE / 10).await;
         }
     };
-    soon(async {
+    let done = async move {
         tokio::select! {
             () = beats => unreachable!("it beats for good"),
             done = what => done,
         }
-    })
-    .await
+    };
+    Box::pin(soon(done))
 }
 
 async fn until_interrupted(server: &Fixture, turns: i64) {
