@@ -148,8 +148,8 @@ mod tests {
         RollCall { servers: vec![(server(1), 7), (server(2), beat)], ..RollCall::default() }
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_beat_that_stands_still_for_the_lease_is_a_death_and_one_that_moves_is_none() {
+    #[test]
+    fn a_beat_that_stands_still_for_the_lease_is_a_death_and_one_that_moves_is_none() {
         let (mut seen, start) = (Seen::default(), Instant::now());
         let mut at =
             |second: u64, beat: i64| seen.note(server(1), &roll(beat), LEASE, start + Duration::from_secs(second));
@@ -164,8 +164,8 @@ mod tests {
         assert_eq!(at(54, 139), []);
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn time_without_a_look_kills_nobody() {
+    #[test]
+    fn time_without_a_look_kills_nobody() {
         let (mut seen, start) = (Seen::default(), Instant::now());
         for hour in 0..3 {
             let now = start + Duration::from_secs(hour * 3600);
