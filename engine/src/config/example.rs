@@ -93,9 +93,6 @@ fn example(head: &str, heading: impl Fn(&str) -> String, row: impl Fn(&Setting) 
             if let Kind::Choice(names) = setting.kind {
                 text.push_str(&format!("# {}.\n", one_of(names)));
             }
-            if setting.later {
-                text.push_str("# Accepted now, acts in a later version.\n");
-            }
             text.push_str(&row(setting));
         }
     }

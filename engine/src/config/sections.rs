@@ -193,7 +193,7 @@ impl Tables {
 
     fn show_line(&mut self, path: &str, value: String) {
         let source = Source::File(self.file.clone()).to_string();
-        self.shown.push(ShownSetting::new(path.to_owned(), &value, source, false));
+        self.shown.push(ShownSetting::new(path.to_owned(), &value, source));
     }
 }
 

@@ -22,8 +22,6 @@ pub struct Setting {
     pub help: &'static str,
     /// Environment names besides the key's own; a `#` at the end stands for 1, 2, 3 and so on.
     pub env: &'static [&'static str],
-    /// Accepted now, acts in a later version.
-    pub later: bool,
 }
 
 /// What values a setting takes.
@@ -114,16 +112,11 @@ impl Kind {
 
 impl Setting {
     pub(super) const fn new(key: &'static str, kind: Kind, default: &'static str, help: &'static str) -> Self {
-        Self { key, kind, default, help, env: &[], later: false }
+        Self { key, kind, default, help, env: &[] }
     }
 
     pub(super) const fn env(mut self, names: &'static [&'static str]) -> Self {
         self.env = names;
-        self
-    }
-
-    pub(super) const fn later(mut self) -> Self {
-        self.later = true;
         self
     }
 

@@ -1,6 +1,6 @@
 //! Shows a configuration to people, without its secrets.
 
-use super::resolve::{Entry, Source};
+use super::resolve::Entry;
 use super::setting::{Kind, unit_of};
 use super::value::Value;
 
@@ -24,13 +24,11 @@ pub struct ShownSetting {
     pub value: String,
     /// `default`, `flag`, the file's name, or `environment` and the variable's name.
     pub source: String,
-    /// Accepted now, acts in a later version.
-    pub later: bool,
 }
 
 impl ShownSetting {
-    pub(super) fn new(key: String, value: &str, source: String, later: bool) -> Self {
-        Self { key: one_line(&key), value: one_line(value), source, later }
+    pub(super) fn new(key: String, value: &str, source: String) -> Self {
+        Self { key: one_line(&key), value: one_line(value), source }
     }
 }
 
@@ -40,9 +38,8 @@ impl Provenance {
         sections: &[ShownSetting],
         notes: Vec<String>,
     ) -> Self {
-        let lines = entries.map(|entry| {
-            ShownSetting::new(entry.setting.key.to_owned(), &show(entry), entry.source.to_string(), entry.setting.later)
-        });
+        let lines = entries
+            .map(|entry| ShownSetting::new(entry.setting.key.to_owned(), &show(entry), entry.source.to_string()));
         Self { lines: lines.chain(sections.iter().cloned()).collect(), notes }
     }
 
@@ -56,12 +53,6 @@ impl Provenance {
     #[must_use]
     pub fn notes(&self) -> &[String] {
         &self.notes
-    }
-
-    /// The settings that somebody set although they do not act yet: worth a warning at start-up.
-    pub fn set_but_later(&self) -> impl Iterator<Item = &ShownSetting> {
-        let default = Source::Default.to_string();
-        self.lines.iter().filter(move |line| line.later && line.source != default)
     }
 }
 
@@ -126,11 +117,12 @@ pub fn render(provenance: &Provenance) -> String {
     let (keys, values) = (width(|line| &line.key), width(|line| &line.value));
     let mut text = format!("  {:keys$}  {:values$}  SOURCE\n", "SETTING", "VALUE");
     for line in &provenance.lines {
-        let mark = if line.later { '*' } else { ' ' };
-        let ShownSetting { key, value, source, .. } = line;
-        text.push_str(&format!("{mark} {key:keys$}  {value:values$}  {source}\n"));
+        let ShownSetting { key, value, source } = line;
+        text.push_str(&format!("  {key:keys$}  {value:values$}  {source}\n"));
     }
-    text.push_str("\n* accepted now, acts in a later version\n");
+    if !provenance.notes.is_empty() {
+        text.push('\n');
+    }
     for note in &provenance.notes {
         text.push_str(&format!("! {note}\n"));
     }

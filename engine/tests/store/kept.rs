@@ -82,7 +82,7 @@ async fn a_call_goes_on_with_its_owners_thread_and_no_other(fixture: Fixture) {
     fixture.begin(owner, Some(long), "Between").await;
     keep(&fixture, owner, Some("three"), "four").await;
     assert_eq!(fixture.value::<i64>("SELECT COUNT(*) FROM conversations").await, 4);
-    assert!(fixture.db.delete_conversation_of_owner(long, owner).await.unwrap());
+    assert!(fixture.db.delete_conversation_of_owner(long, owner, at(20)).await.unwrap());
     assert_eq!(fixture.value::<i64>("SELECT COUNT(*) FROM gateway_threads").await, 3);
 }
 

@@ -29,9 +29,6 @@ impl Serve {
         let secret = if self.generate_secret { Secret::Generated } else { Secret::Required };
         let (settings, provenance) = load(&options, secret)?;
         telemetry::start(&settings.telemetry);
-        for setting in provenance.set_but_later() {
-            tracing::warn!(setting = setting.key, "this setting is accepted, but does nothing yet");
-        }
         for note in provenance.notes() {
             tracing::warn!("{note}");
         }

@@ -70,10 +70,3 @@ fn a_named_file_must_exist() {
     std::fs::write(&path, vec![b'#'; 1024 * 1024 + 1]).unwrap();
     assert!(Sources::ambient(Some(&path)).is_err());
 }
-
-#[test]
-fn what_is_set_but_acts_later_can_be_listed() {
-    let provenance = provenance(&with_env(&[("MONGO_URI", "mongodb://localhost:27017"), ("PORT", "1")]));
-    let keys: Vec<_> = provenance.set_but_later().map(|line| line.key.as_str()).collect();
-    assert_eq!(keys, ["shared.mongo_uri"]);
-}
