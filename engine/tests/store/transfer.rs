@@ -270,15 +270,15 @@ mod nul {
             source.guest("anna").await;
             source.execute("UPDATE accounts SET first_name = 'a' || char(0)").await.unwrap();
             let source = source.stop().await;
-            on_server(POSTGRES, |target| async move {
+            let test = on_server(POSTGRES, |target| async move {
                 let target = target.stop().await;
                 let refused = Box::pin(carry(&source, &target)).await;
                 assert!(
                     matches!(&refused, Err(TransferError::Rows { table, .. }) if table == "accounts"),
                     "{refused:?}"
                 );
-            })
-            .await;
+            });
+            Box::pin(test).await;
         }
     }
 }
