@@ -3,10 +3,11 @@
 mod backups;
 mod config;
 mod database;
+mod database_tls;
 mod imports;
 mod replicas;
 mod secrets;
-mod tls;
+
 mod transfers;
 mod usage;
 mod users;
