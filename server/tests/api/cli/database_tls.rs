@@ -8,7 +8,6 @@ use crate::support::Setup;
 const SECRET_WORD: &str = "s3cret-word";
 
 // Named so that it is left out by name where nothing speaks TLS.
-#[allow(clippy::module_inception)]
 mod tls {
     use crate::kit::databases::{MYSQL, POSTGRES};
 
