@@ -18,10 +18,10 @@ import gateways
 import seed
 import servers
 from servers import CACHE, CannotStart, HERE, LOAD_CORE, REPO
-from tables import SERVERS, print_tables
+from tables import ON_DATABASES, SERVERS, print_tables
 
 TABLES = ["calls", "streams", "memory", "flat", "gateways"]
-TARGETS = {"direct": "direct", "floor": "floor", "parlor": "classic", "fastapi": "classic"}
+TARGETS = {"direct": "direct", "floor": "floor", "parlor": "classic", "fastapi": "classic", **dict.fromkeys(ON_DATABASES, "classic")}
 GATEWAY_TARGETS = {"parlor": "gateway-parlor", "portkey": "gateway-portkey"}
 STREAM_TARGETS = {"direct": "direct", "floor": "floor", "parlor": "parlor-stream"}
 MODEL = "mock-0ms-20tok"
@@ -243,7 +243,7 @@ class Bench:
                 try:
                     if set(self.options.tables) & {"calls", "streams", "memory"}:
                         self.repetition(name, rep)
-                    if "flat" in self.options.tables and name != "direct":
+                    if "flat" in self.options.tables and name not in ["direct", *ON_DATABASES]:
                         self.flat(name, rep)
                 except (CannotStart, OSError, subprocess.TimeoutExpired) as error:
                     # What does not start now will not in the next repetition either.
@@ -296,7 +296,8 @@ def choice(allowed):
 def main():
     stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--servers", type=choice(SERVERS), default=SERVERS, help="of " + ",".join(SERVERS))
+    parser.add_argument("--servers", type=choice(SERVERS + ON_DATABASES), default=SERVERS,
+                        help="of " + ",".join(SERVERS + ON_DATABASES) + "; the last two run by scripts/services")
     parser.add_argument("--tables", type=choice(TABLES), default=TABLES, help="of " + ",".join(TABLES))
     parser.add_argument("--gateways", type=choice(gateways.NAMES), default=gateways.NAMES, help="of " + ",".join(gateways.NAMES))
     parser.add_argument("--reps", type=int, help="repetitions (3; quick: 1)")

@@ -106,7 +106,7 @@ def start(name, binaries, upstream, data, log):
     if name == "floor":
         command = [os.path.join(binaries, "floor"), "--port", str(port), "--upstream", provider]
         command += ["--db", database(name, data)]
-    elif name == "parlor":
+    elif name.split("-")[0] == "parlor":
         command = [os.path.join(binaries, "parlor"), "serve"]
         cwd = data
         env = {
@@ -116,6 +116,8 @@ def start(name, binaries, upstream, data, log):
             # One client sends everything, which is what limits by client are made to stop.
             "RATE_LIMIT__PER_MINUTE": "0", "RATE_LIMIT__PER_HOUR": "0",
         }
+        if name != "parlor":
+            env["DATABASE_URL"] = new_database(name.removeprefix("parlor-"))
     elif name == "fastapi":
         command = [os.path.join(venv(), "bin", "python"), "-m", "uvicorn", "app:app", "--port", str(port)]
         cwd = os.path.join(HERE, "baselines", "fastapi_classic")
@@ -136,6 +138,29 @@ def database(name, data):
     if not found:
         raise CannotStart("parlor: no SQLite file in its data directory")
     return os.path.join(data, found[0])
+
+
+DATABASE_SERVERS = {"postgres": "PARLOR_TEST_POSTGRES_URL", "mysql": "PARLOR_TEST_MYSQL_URL"}
+
+
+def client(kind, url):
+    """The database server's own client, as a command that a statement is added to."""
+    if kind == "postgres":
+        return ["psql", url, "-qc"]
+    # mysql://root@127.0.0.1:PORT/mysql
+    user, place = url.split("://")[1].split("@")
+    host, port = place.split("/")[0].split(":")
+    return ["mariadb", f"--user={user}", f"--host={host}", f"--port={port}", "-e"]
+
+
+def new_database(kind):
+    """An empty database on the server that the environment names; it goes with that server."""
+    url = os.environ.get(DATABASE_SERVERS[kind])
+    if not url:
+        raise CannotStart(f"{DATABASE_SERVERS[kind]} is not set: run this through scripts/services")
+    name = f"parlor_bench_{secrets.token_hex(6)}"
+    subprocess.run([*client(kind, url), f"CREATE DATABASE {name}"], check=True)
+    return f"{url.rsplit('/', 1)[0]}/{name}"
 
 
 def secret(data):

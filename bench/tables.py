@@ -7,8 +7,10 @@ import json
 import statistics
 import sys
 
-ORDER = ["direct", "floor", "passthrough", "parlor", "fastapi", "litellm-rs", "portkey", "litellm"]
+ORDER = ["direct", "floor", "passthrough", "parlor", "parlor-postgres", "parlor-mysql", "fastapi", "litellm-rs", "portkey", "litellm"]
 SERVERS = ["direct", "floor", "parlor", "fastapi"]
+# Measured when they are named: they need a database server.
+ON_DATABASES = ["parlor-postgres", "parlor-mysql"]
 MEMORY_LIMIT_MIB = 60
 
 

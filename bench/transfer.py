@@ -11,28 +11,16 @@ import tempfile
 import time
 
 import seed
-from servers import REPO
-
-VARIABLES = {"postgres": "PARLOR_TEST_POSTGRES_URL", "mysql": "PARLOR_TEST_MYSQL_URL"}
-
-
-def client(kind, url):
-    """The server's own client, as a command."""
-    if kind == "postgres":
-        return ["psql", url, "-qc"]
-    # mysql://root@127.0.0.1:PORT/mysql
-    user, place = url.split("://")[1].split("@")
-    host, port = place.split("/")[0].split(":")
-    return ["mariadb", f"--user={user}", f"--host={host}", f"--port={port}", "-e"]
+from servers import DATABASE_SERVERS, REPO, client
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--messages", type=int, default=1_000_000)
-    parser.add_argument("--to", choices=sorted(VARIABLES), default="postgres")
+    parser.add_argument("--to", choices=sorted(DATABASE_SERVERS), default="postgres")
     parser.add_argument("--parlor", help="the program [default: built with the profile perf]")
     options = parser.parse_args()
-    variable = VARIABLES[options.to]
+    variable = DATABASE_SERVERS[options.to]
     if variable not in os.environ:
         sys.exit(f"{variable} is not set: run this through scripts/services")
     parlor = options.parlor

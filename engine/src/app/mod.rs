@@ -73,7 +73,7 @@ use crate::tools::Toolbox;
 use chat::{Forwarders, LiveTurns};
 use gateway::Gateway;
 use mail_links::LINKS_AT_ONCE;
-use metering::{Prices, Vocabularies};
+use metering::{Bills, Prices, Vocabularies};
 use passwords::Passwords;
 pub(crate) use passwords::is_known as is_known_hash;
 use tokens::Tokens;
@@ -99,6 +99,7 @@ pub struct Inner {
     tokens: Tokens,
     shared: Shared,
     prices: Prices,
+    bills: Bills,
     vocabularies: Vocabularies,
     open_doors: OpenDoors,
     turns: LiveTurns,
@@ -172,6 +173,7 @@ impl App {
                 watch: servers::Watch::default(),
                 forwarders: Forwarders::default(),
                 presence: presence::Presence::default(),
+                bills: Bills::default(),
                 gateway: Gateway::new(settings.gateway.max_running_calls, clock.now()),
                 mailer: Mailer::from_settings(&settings.mail).map_err(|error| AppError::Internal(error.to_string()))?,
                 mongo: Mongo::from_settings(&settings.shared).map_err(|error| AppError::Internal(error.to_string()))?,

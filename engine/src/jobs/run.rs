@@ -149,7 +149,7 @@ fn count(kind: &'static str, outcome: &'static str) {
 
 /// The wait after so many attempts; `chance` is 0 to 1.
 fn wait_after(attempts: i64, first: Duration, chance: f64) -> Duration {
-    let doublings = u32::try_from(attempts.saturating_sub(1)).unwrap_or(0).min(20);
+    let doublings = u32::try_from(attempts.saturating_sub(1).clamp(0, 20)).unwrap_or(0);
     let full = first.saturating_mul(1 << doublings).min(LONGEST_WAIT);
     full.mul_f64(0.5 + chance / 2.0)
 }

@@ -87,7 +87,7 @@ impl Exchange {
         request: &WireRequest<'_>,
         model: &str,
     ) -> Result<WireResponse, ProviderError> {
-        let body = || Body::wrap(request.body.with_model(model));
+        let body = || request.body.with_model(model);
         let response = self.send(url, request.stream, body).await?;
         let content_type = match http::content_type(response.headers()).as_deref() {
             Some(EVENTS) if request.stream => EVENTS,

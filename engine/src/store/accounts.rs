@@ -21,6 +21,9 @@ macro_rules! select_account {
 
 pub(super) use select_account;
 
+/// How many columns those are.
+pub(super) const ACCOUNT_COLUMNS: usize = 11;
+
 /// An account with its password's hash.
 #[derive(Clone)]
 pub struct AccountRecord {

@@ -1,15 +1,16 @@
 //! API keys: kept as hashes.
 
-use super::{Db, Row, StoreError, accounts::account_by_id, tx::params};
+use super::{
+    Db, Row, StoreError,
+    accounts::{ACCOUNT_COLUMNS, read_account},
+    tx::params,
+};
 use crate::domain::{Account, AccountId, ApiKey, ApiKeyId, ApiKeyName, Scopes, Timestamp};
 
 /// What [`read_api_key`] reads.
 macro_rules! select_api_key {
     ($rest:literal) => {
-        concat!(
-            "SELECT id, name, prefix, scopes, created_at, expires_at, last_used_at, account_id FROM api_keys WHERE ",
-            $rest
-        )
+        concat!("SELECT id, name, prefix, scopes, created_at, expires_at, last_used_at FROM api_keys WHERE ", $rest)
     };
 }
 
@@ -37,15 +38,16 @@ pub struct ApiKeyRecord {
     pub account: Account,
 }
 
-fn read_api_key(row: &Row<'_>) -> Result<ApiKey, StoreError> {
+/// Reads the columns of [`select_api_key`], from number `first` on.
+fn read_api_key(row: &Row<'_>, first: usize) -> Result<ApiKey, StoreError> {
     Ok(ApiKey {
-        id: row.decode(0, "an id", |id: i64| ApiKeyId::new(id).ok())?,
-        name: row.get(1)?,
-        prefix: row.get(2)?,
-        scopes: row.decode(3, "scopes", |words: String| Scopes::parse(words.split(' ')).ok())?,
-        created_at: Timestamp::from_micros(row.get(4)?),
-        expires_at: row.get::<Option<i64>>(5)?.map(Timestamp::from_micros),
-        last_used_at: row.get::<Option<i64>>(6)?.map(Timestamp::from_micros),
+        id: row.decode(first, "an id", |id: i64| ApiKeyId::new(id).ok())?,
+        name: row.get(first + 1)?,
+        prefix: row.get(first + 2)?,
+        scopes: row.decode(first + 3, "scopes", |words: String| Scopes::parse(words.split(' ')).ok())?,
+        created_at: Timestamp::from_micros(row.get(first + 4)?),
+        expires_at: row.get::<Option<i64>>(first + 5)?.map(Timestamp::from_micros),
+        last_used_at: row.get::<Option<i64>>(first + 6)?.map(Timestamp::from_micros),
     })
 }
 
@@ -83,7 +85,7 @@ impl Db {
                         ],
                     )
                     .await?;
-                tx.fetch_optional(select_api_key!("id = ?"), params![id], read_api_key).await
+                tx.fetch_optional(select_api_key!("id = ?"), params![id], |row| read_api_key(row, 0)).await
             })
         })
         .await
@@ -97,7 +99,7 @@ impl Db {
         self.read(move |tx| {
             Box::pin(async move {
                 let sql = select_api_key!("account_id = ? ORDER BY id LIMIT ?");
-                tx.fetch(sql, params![owner.get(), limit], read_api_key).await
+                tx.fetch(sql, params![owner.get(), limit], |row| read_api_key(row, 0)).await
             })
         })
         .await
@@ -110,11 +112,15 @@ impl Db {
     pub async fn api_key_by_hash(&self, key_hash: String) -> Result<Option<ApiKeyRecord>, StoreError> {
         self.look_up(move |tx| {
             Box::pin(async move {
-                let read = |row: &Row<'_>| Ok((read_api_key(row)?, row.get::<i64>(7)?));
-                let found = tx.fetch_optional(select_api_key!("key_hash = ?"), params![&key_hash], read).await?;
-                let Some((key, owner)) = found else { return Ok(None) };
-                let record = account_by_id(tx, owner).await?;
-                Ok(record.map(|record| ApiKeyRecord { key, account: record.account }))
+                let sql = concat!(
+                    "SELECT a.id, a.role, a.email, a.username, a.guest_key, a.is_active, a.token_version, a.created_at, a.password_hash, ",
+                    "a.preferences, a.quotas, k.id, k.name, k.prefix, k.scopes, k.created_at, k.expires_at, k.last_used_at ",
+                    "FROM api_keys k JOIN accounts a ON a.id = k.account_id WHERE k.key_hash = ?"
+                );
+                let read = |row: &Row<'_>| {
+                    Ok(ApiKeyRecord { account: read_account(row)?.account, key: read_api_key(row, ACCOUNT_COLUMNS)? })
+                };
+                tx.fetch_optional(sql, params![&key_hash], read).await
             })
         })
         .await

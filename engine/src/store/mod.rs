@@ -79,7 +79,7 @@ pub use turns::{
     Begun, Branch, FinishTurn, KeptCall, NewTurn, Opened, OrphanTurn, SIBLINGS_MAX, TurnQuota, TurnRecord,
 };
 pub use tx::{Column, Param, Row, Tx};
-pub use usage::{LedgerEntry, ReportRow, UsageColumn, UsageRow, UsageSums};
+pub use usage::{CallBill, LedgerEntry, ReportRow, UsageColumn, UsageRow, UsageSums};
 
 use server::{Mysql, Postgres};
 use sqlite::Sqlite;

@@ -27,6 +27,15 @@ pub struct LedgerEntry {
     pub at: Timestamp,
 }
 
+/// What a call outside of conversations came to.
+#[derive(Debug, Clone)]
+pub struct CallBill {
+    /// Its lines.
+    pub entries: Vec<LedgerEntry>,
+    /// What it holds of its quotas.
+    pub reserved: Option<Reserved>,
+}
+
 /// What stands behind a metered call, where it is a conversation's.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Occasion {
@@ -154,8 +163,23 @@ impl Db {
     /// # Errors
     /// What the database says.
     pub async fn settle_call(&self, entries: Vec<LedgerEntry>, reserved: Option<Reserved>) -> Result<(), StoreError> {
+        self.settle_calls(vec![CallBill { entries, reserved }]).await
+    }
+
+    /// As [`Db::settle_call`], for several calls together: all of it is stored, or nothing.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn settle_calls(&self, bills: Vec<CallBill>) -> Result<(), StoreError> {
         self.write(move |tx| {
-            Box::pin(async move { bill(tx, Occasion::default(), entries.iter(), reserved.as_ref()).await })
+            Box::pin(async move {
+                let mut settled = Vec::with_capacity(bills.len());
+                for bill in &bills {
+                    let spent = insert_lines(tx, Occasion::default(), bill.entries.iter()).await?;
+                    settled.extend(bill.reserved.map(|reserved| (reserved, spent)));
+                }
+                quotas::settle(tx, &settled).await
+            })
         })
         .await
     }
@@ -255,18 +279,27 @@ pub(super) async fn bill(
     entries: impl Iterator<Item = &LedgerEntry> + Send,
     reserved: Option<&Reserved>,
 ) -> Result<(), StoreError> {
+    let spent = insert_lines(tx, occasion, entries).await?;
+    match reserved {
+        Some(reserved) => quotas::settle(tx, &[(*reserved, spent)]).await,
+        None => Ok(()),
+    }
+}
+
+/// Writes the lines of one call. Gives what they add up to: whatever it took, it is one request.
+async fn insert_lines(
+    tx: &mut Tx<'_>,
+    occasion: Occasion,
+    entries: impl Iterator<Item = &LedgerEntry> + Send,
+) -> Result<Amounts, StoreError> {
     let mut spent = Amounts::default();
     for entry in entries {
         insert_ledger_entry(tx, occasion, entry).await?;
         let micros = count(entry.cost_micros.unwrap_or(0));
-        // Whatever it took, it is one request.
         spent = Amounts { requests: 0, tokens: count(entry.usage.total()), micros }.plus(spent);
         spent.requests = 1;
     }
-    match reserved {
-        Some(reserved) => quotas::settle(tx, reserved, spent).await,
-        None => Ok(()),
-    }
+    Ok(spent)
 }
 
 async fn insert_ledger_entry(tx: &mut Tx<'_>, occasion: Occasion, entry: &LedgerEntry) -> Result<(), StoreError> {

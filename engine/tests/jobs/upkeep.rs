@@ -18,7 +18,7 @@ async fn what_has_expired_is_gone_after_a_while() {
         "INSERT INTO refresh_tokens (account_id, family, token_hash, created_at, expires_at) VALUES (1, 'f', 'h', 1, 2)",
         "INSERT INTO idempotency_keys VALUES (1, 'k', 'f', 1, 2)",
         "INSERT INTO moderation_events (account_id, subject, content, source, category, created_at) VALUES (1, 'message', 'x', 'rules', 'c', 2)",
-        "INSERT INTO file_leftovers VALUES ('abababababababababababababababababababababababababababababababab', 1)",
+        "INSERT INTO file_leftovers (hash, noted_at) VALUES ('abababababababababababababababababababababababababababababababab', 1)",
         "INSERT INTO jobs (kind, payload, state, max_attempts, run_at, created_at, ended_at) VALUES ('old', '{}', 'dead', 1, 1, 1, 2)",
     ] {
         fixture.execute(sql).await;

@@ -3,6 +3,7 @@
 //! A turn takes its share of its sender's quotas in the transaction that stores its message, and settles in the one that stores its answer. Every
 //! other call is wrapped in a [`Reservation`]. Where no quota holds for a caller, nothing is asked of the database before the bill.
 
+mod bills;
 mod prices;
 mod quotas;
 mod report;
@@ -10,8 +11,8 @@ mod tokens;
 
 use std::time::Duration;
 
-use tokio::task::JoinHandle;
-
+pub(in crate::app) use bills::Bills;
+use bills::Stored;
 pub(in crate::app) use prices::Prices;
 pub use quotas::QuotaStatus;
 pub use report::UsageReport;
@@ -19,9 +20,9 @@ pub(in crate::app) use tokens::Vocabularies;
 
 use super::error::QuotaExceeded;
 use super::{App, AppError, Caller};
-use crate::domain::{AccountId, ApiKeyId, ConversationId, Invalid, LedgerKind, Price, Quota, Timestamp, TokenUsage};
+use crate::domain::{AccountId, ApiKeyId, Invalid, LedgerKind, Price, Quota, Timestamp, TokenUsage};
 use crate::providers::{Attempts, LostAttempt};
-use crate::store::{KeptCall, LedgerEntry, NewReservation, OverQuota, Reserved, StoreError};
+use crate::store::{CallBill, KeptCall, LedgerEntry, NewReservation, OverQuota, Reserved, StoreError};
 
 /// How long a reservation outlives the longest call, before it is given back on its own: time to store what came.
 const SLACK: Duration = Duration::from_secs(3600);
@@ -196,20 +197,6 @@ impl App {
     }
 }
 
-impl App {
-    async fn store_bill(
-        &self,
-        entries: Vec<LedgerEntry>,
-        reserved: Option<Reserved>,
-        kept: Option<&mut KeptCall>,
-    ) -> Result<(), StoreError> {
-        let Some(kept) = kept else { return self.db.settle_call(entries, reserved).await };
-        // A drawn id may be taken.
-        kept.new_conversation_id = ConversationId::random(&mut rand::rng());
-        self.db.settle_kept_call(entries, reserved, kept.clone()).await
-    }
-}
-
 impl Reservation {
     /// Writes what the call came to into the ledger, one line for each, and settles its quotas, together. When this returns, it is stored;
     /// it is stored too when nobody waits for that. Without any line the whole reservation is given back.
@@ -220,7 +207,7 @@ impl Reservation {
         self.otherwise = None;
         let entries = self.entries(kind, spent);
         let Some(storing) = self.store(entries) else { return Ok(()) };
-        storing.await.map_err(|error| AppError::Internal(format!("settling a call: {error}")))?.map_err(AppError::from)
+        storing.await.map_err(|_| AppError::Internal("a call was not settled".to_owned()))?.map_err(AppError::from)
     }
 
     /// What is billed should the call be dropped before it is settled: by a client that went away, say.
@@ -266,24 +253,18 @@ impl Reservation {
         lines.map(|(kind, spent)| self.app.entry(&self.payer, kind, spent, self.at)).collect()
     }
 
-    /// Stores it on a task of its own.
-    fn store(&mut self, entries: Vec<LedgerEntry>) -> Option<JoinHandle<Result<(), StoreError>>> {
+    /// Has it stored, whoever waits for that.
+    fn store(&mut self, entries: Vec<LedgerEntry>) -> Option<Stored> {
         self.is_open = false;
-        let (app, reserved, mut kept) = (self.app.clone(), self.reserved.take(), self.kept.take());
+        let (reserved, kept) = (self.reserved.take(), self.kept.take());
         if entries.is_empty() && reserved.is_none() {
             return None;
         }
-        Some(self.app.tasks.spawn(async move {
-            for wait in STORE_RETRIES {
-                match app.store_bill(entries.clone(), reserved, kept.as_deref_mut()).await {
-                    Err(error) => tracing::warn!(%error, "storing a bill failed: trying again"),
-                    stored => return stored,
-                }
-                tokio::time::sleep(wait).await;
-            }
-            let stored = app.store_bill(entries, reserved, kept.as_deref_mut()).await;
-            stored.inspect_err(|error| tracing::error!(%error, "a bill could not be stored"))
-        }))
+        let bill = CallBill { entries, reserved };
+        Some(match kept {
+            Some(call) => self.app.store_kept_call(bill, call),
+            None => self.app.store_bill(bill),
+        })
     }
 }
 

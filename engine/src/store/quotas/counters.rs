@@ -1,5 +1,7 @@
 //! The counters of quotas and the reservations against them, within a transaction.
 
+use std::collections::BTreeMap;
+
 use super::held::{Held, Taken};
 use super::{NewReservation, OverQuota, QuotaCount, Reserved, Subject, UNLIMITED, bit};
 use crate::domain::{
@@ -28,7 +30,10 @@ pub(in crate::store) async fn hold(
             taken = take(tx, subject, quota, needs, now).await?;
         }
         if !taken {
-            give_back(tx, &held, needs, Amounts::default()).await?;
+            for (subject, window) in held.counters() {
+                let place = (subject.scope, subject.id, window, window.bounds(held.at).0);
+                give_back(tx, place, needs, Amounts::default()).await?;
+            }
             let count = counter(tx, subject, quota.window, now).await?;
             return Ok(Err(over(quota, count, needs, now)));
         }
@@ -105,20 +110,30 @@ pub(in crate::store) async fn note(
     Ok(noted)
 }
 
-/// Turns what was reserved into what was spent. A reservation that has expired meanwhile was given back already; what was spent counts all
-/// the same.
-pub(in crate::store) async fn settle(tx: &mut Tx<'_>, reserved: &Reserved, spent: Amounts) -> Result<(), StoreError> {
-    let gone = match reserved.has_row() {
-        true => tx.execute("DELETE FROM quota_reservations WHERE id = ?", params![reserved.id]).await?,
-        false => 0,
-    };
-    match tx.held() {
-        Some(memory) => {
-            memory.settle(reserved, spent);
-            give_back(tx, reserved, Amounts::default(), spent).await
+/// Turns what calls had reserved into what they spent. A reservation that has expired meanwhile was given back already; what was spent counts all
+/// the same. Each counter is written once, in an order that is always the same.
+pub(in crate::store) async fn settle(tx: &mut Tx<'_>, settled: &[(Reserved, Amounts)]) -> Result<(), StoreError> {
+    let memory = tx.held();
+    let mut sums = BTreeMap::<(&'static str, i64, QuotaWindow, Timestamp), (Amounts, Amounts)>::new();
+    for (reserved, spent) in settled {
+        let gone = match reserved.has_row() {
+            true => tx.execute("DELETE FROM quota_reservations WHERE id = ?", params![reserved.id]).await? > 0,
+            false => false,
+        };
+        if let Some(memory) = &memory {
+            memory.settle(reserved, *spent);
         }
-        None => give_back(tx, reserved, if gone > 0 { reserved.amounts() } else { Amounts::default() }, spent).await,
+        let back = if gone && memory.is_none() { reserved.amounts() } else { Amounts::default() };
+        for (subject, window) in reserved.counters() {
+            let key = (subject.scope, subject.id, window, window.bounds(reserved.at).0);
+            let (backs, spends) = sums.entry(key).or_default();
+            (*backs, *spends) = (backs.plus(back), spends.plus(*spent));
+        }
     }
+    for ((scope, subject, window, start), (back, spent)) in sums {
+        give_back(tx, (scope, subject, window, start), back, spent).await?;
+    }
+    Ok(())
 }
 
 /// Reads the columns that a [`Reserved`] has, in the table's order, from number `first` on.
@@ -168,31 +183,34 @@ async fn take(
     Ok(changed > 0)
 }
 
-/// Takes `back` off what is reserved in the reservation's counters, and adds `spent` to what is used.
-async fn give_back(tx: &mut Tx<'_>, held: &Reserved, back: Amounts, spent: Amounts) -> Result<(), StoreError> {
+/// Takes `back` off what is reserved in a counter, and adds `spent` to what is used.
+async fn give_back(
+    tx: &mut Tx<'_>,
+    (scope, subject, window, start): (&'static str, i64, QuotaWindow, Timestamp),
+    back: Amounts,
+    spent: Amounts,
+) -> Result<(), StoreError> {
     if (back, spent) == (Amounts::default(), Amounts::default()) {
         return Ok(());
     }
-    for (subject, window) in held.counters() {
-        tx.execute(
-            "UPDATE quota_counters SET requests = requests + ?, tokens = tokens + ?, micros = micros + ?, \
-             reserved_requests = reserved_requests - ?, reserved_tokens = reserved_tokens - ?, reserved_micros = reserved_micros - ? \
-             WHERE scope = ? AND subject_id = ? AND period = ? AND starts_at = ?",
-            params![
-                spent.requests,
-                spent.tokens,
-                spent.micros,
-                back.requests,
-                back.tokens,
-                back.micros,
-                subject.scope,
-                subject.id,
-                window.as_str(),
-                window.bounds(held.at).0.micros(),
-            ],
-        )
-        .await?;
-    }
+    tx.execute(
+        "UPDATE quota_counters SET requests = requests + ?, tokens = tokens + ?, micros = micros + ?, \
+         reserved_requests = reserved_requests - ?, reserved_tokens = reserved_tokens - ?, reserved_micros = reserved_micros - ? \
+         WHERE scope = ? AND subject_id = ? AND period = ? AND starts_at = ?",
+        params![
+            spent.requests,
+            spent.tokens,
+            spent.micros,
+            back.requests,
+            back.tokens,
+            back.micros,
+            scope,
+            subject,
+            window.as_str(),
+            start.micros(),
+        ],
+    )
+    .await?;
     Ok(())
 }
 

@@ -13,7 +13,7 @@ use self::counters::{counter, from_ledger, insert_counter, over};
 pub(super) use self::counters::{hold, note, read_reserved, settle};
 pub(super) use self::held::Held;
 use self::held::Taken;
-use super::{Backend, Db, LeftBy, Row, StoreError, tx::params};
+use super::{Backend, Db, LeftBy, Row, StoreError, Tx, tx::params};
 use crate::domain::{
     AccountId, AccountQuota, Amounts, ApiKeyId, Price, Quota, QuotaMetric, QuotaScope, QuotaWindow, Timestamp,
     TokenUsage,
@@ -207,9 +207,7 @@ impl Db {
                     let limit = usize::try_from(limit).unwrap_or(0).saturating_sub(expired.len());
                     expired.extend(memory.without_row(Some(now), limit));
                 }
-                for reserved in &expired {
-                    settle(tx, reserved, Amounts::default()).await?;
-                }
+                give_all_back(tx, &expired).await?;
                 Ok(expired.len() as u64)
             })
         })
@@ -256,9 +254,7 @@ impl Db {
                 if let Some(memory) = tx.held() {
                     left.extend(memory.without_row(None, usize::try_from(limit).unwrap_or(0).saturating_sub(left.len())));
                 }
-                for reserved in &left {
-                    settle(tx, reserved, Amounts::default()).await?;
-                }
+                give_all_back(tx, &left).await?;
                 Ok(left.len() as u64)
             })
         })
@@ -359,4 +355,9 @@ impl Db {
         })
         .await
     }
+}
+
+async fn give_all_back(tx: &mut Tx<'_>, reserved: &[Reserved]) -> Result<(), StoreError> {
+    let settled: Vec<_> = reserved.iter().map(|reserved| (*reserved, Amounts::default())).collect();
+    settle(tx, &settled).await
 }
