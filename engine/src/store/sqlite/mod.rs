@@ -46,6 +46,9 @@ pub struct Session {
     held: Arc<Held>,
 }
 
+/// A reader's connection.
+type Reader = Mutex<Option<Session>>;
+
 impl Session {
     pub(super) fn held(&self) -> Arc<Held> {
         Arc::clone(&self.held)
@@ -82,8 +85,8 @@ struct Shared {
     queues: Mutex<Option<Queues>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     path: PathBuf,
-    /// The readers' connections: a thread has one while it works, and whoever looks something up has one that is free.
-    readers: Arc<[Mutex<Session>]>,
+    /// The readers' connections: a thread has one while it works, and whoever looks something up has one that is free. `None` once closed.
+    readers: Arc<[Reader]>,
     held: Arc<Held>,
     /// What tells the opened file from another at the same path.
     identity: Option<(u64, u64)>,
@@ -129,8 +132,10 @@ impl Sqlite {
         let (reads, read_queue) = bounded::<ReadJob>(QUEUE);
         let mut threads = vec![spawn("parlor-writer", move || write_loop(writer, &write_queue))?];
         let readers = std::thread::available_parallelism().map_or(2, usize::from).clamp(2, 8);
-        let readers: Arc<[_]> =
-            (0..readers).map(|_| session(true).map(Mutex::new)).collect::<Result<Vec<_>, _>>()?.into();
+        let readers: Arc<[_]> = (0..readers)
+            .map(|_| session(true).map(|session| Mutex::new(Some(session))))
+            .collect::<Result<Vec<_>, _>>()?
+            .into();
         for number in 0..readers.len() {
             let (readers, queue) = (Arc::clone(&readers), read_queue.clone());
             threads.push(spawn("parlor-reader", move || read_loop(&readers, number, &queue))?);
@@ -205,8 +210,10 @@ impl Sqlite {
         {
             let _open = self.queues()?;
             let mut free = self.shared.readers.iter().filter_map(|reader| reader.try_lock().ok());
-            if let Some(mut session) = free.next() {
-                return run(&mut session, job);
+            if let Some(mut reader) = free.next()
+                && let Some(session) = reader.as_mut()
+            {
+                return run(session, job);
             }
         }
         self.read(job).await
@@ -394,15 +401,18 @@ fn run_in_savepoint(session: &mut Session, job: WriteJob) -> Answer {
     }
 }
 
-fn read_loop(readers: &[Mutex<Session>], number: usize, queue: &Receiver<ReadJob>) {
+fn read_loop(readers: &[Reader], number: usize, queue: &Receiver<ReadJob>) {
     let Some(reader) = readers.get(number) else { return };
     while let Ok(job) = queue.recv() {
-        let mut session = reader.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut reader = reader.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(session) = reader.as_mut() else { return };
         // One consistent state for all of a job's queries.
-        let _ = statement(&session, "BEGIN");
-        job(&mut session);
-        let _ = statement(&session, "ROLLBACK");
+        let _ = statement(session, "BEGIN");
+        job(session);
+        let _ = statement(session, "ROLLBACK");
     }
+    // The last connection that closes leaves one file behind instead of three.
+    reader.lock().unwrap_or_else(PoisonError::into_inner).take();
 }
 
 fn statement(connection: &Connection, sql: &'static str) -> rusqlite::Result<()> {
