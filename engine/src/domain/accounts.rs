@@ -193,7 +193,7 @@ impl NewPassword {
 }
 
 /// The name that a body gives its user on the surfaces without a login.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct GuestKey(String);
 
 impl GuestKey {

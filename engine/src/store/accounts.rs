@@ -141,19 +141,23 @@ impl Db {
         family: Option<String>,
     ) -> Result<Option<AccountRecord>, StoreError> {
         let Some(family) = family else { return self.account_by_id(id).await };
-        self.read(move |tx| {
-            Box::pin(async move {
-                tx.fetch_optional(
-                    select_account!(
-                        "id = ? AND (EXISTS (SELECT 1 FROM refresh_tokens WHERE family = ? AND revoked_at IS NULL) \
+        self.look_up_caller(
+            |callers| &callers.sessions,
+            (id, family.clone()),
+            move |tx| {
+                Box::pin(async move {
+                    tx.fetch_optional(
+                        select_account!(
+                            "id = ? AND (EXISTS (SELECT 1 FROM refresh_tokens WHERE family = ? AND revoked_at IS NULL) \
                          OR NOT EXISTS (SELECT 1 FROM refresh_tokens WHERE family = ?))"
-                    ),
-                    params![id.get(), &family, &family],
-                    read_account,
-                )
-                .await
-            })
-        })
+                        ),
+                        params![id.get(), &family, &family],
+                        read_account,
+                    )
+                    .await
+                })
+            },
+        )
         .await
     }
 
@@ -180,7 +184,12 @@ impl Db {
     /// # Errors
     /// What the database says.
     pub async fn guest(&self, realm: GuestRealm, key: GuestKey) -> Result<Option<Account>, StoreError> {
-        self.look_up(move |tx| Box::pin(async move { guest(tx, realm, &key).await })).await
+        self.look_up_caller(
+            |callers| &callers.guests,
+            (realm, key.clone()),
+            move |tx| Box::pin(async move { guest(tx, realm, &key).await }),
+        )
+        .await
     }
 
     /// The guest of that name on that surface, made when there is none.

@@ -110,7 +110,7 @@ impl Db {
     /// # Errors
     /// What the database says.
     pub async fn api_key_by_hash(&self, key_hash: String) -> Result<Option<ApiKeyRecord>, StoreError> {
-        self.look_up(move |tx| {
+        self.look_up_caller(|callers| &callers.keys, key_hash.clone(), move |tx| {
             Box::pin(async move {
                 let sql = concat!(
                     "SELECT a.id, a.role, a.email, a.username, a.guest_key, a.is_active, a.token_version, a.created_at, a.password_hash, ",

@@ -40,6 +40,8 @@ mod turns;
 mod tx;
 mod usage;
 
+use std::hash::Hash;
+
 use futures_util::future::BoxFuture;
 
 use crate::config::{DatabaseSettings, DatabaseUrl};
@@ -82,7 +84,7 @@ pub use tx::{Column, Param, Row, Tx};
 pub use usage::{CallBill, LedgerEntry, ReportRow, UsageColumn, UsageRow, UsageSums};
 
 use server::{Mysql, Postgres};
-use sqlite::Sqlite;
+use sqlite::{Callers, Lately, Sqlite};
 
 /// The database. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -204,6 +206,34 @@ impl Db {
             Backend::Sqlite(sqlite) => sqlite.look_up(job).await,
             Backend::Postgres(_) | Backend::Mysql(_) => self.read(job).await,
         }
+    }
+
+    /// As [`Db::look_up`], for what every request of one caller asks. On SQLite what was found a moment ago counts, until something in this
+    /// process changes it; what is not there is looked for each time.
+    ///
+    /// # Errors
+    /// As [`Db::read`].
+    pub(in crate::store) async fn look_up_caller<K, T, F>(
+        &self,
+        lately: fn(&Callers) -> &Lately<K, T>,
+        key: K,
+        job: F,
+    ) -> Result<Option<T>, StoreError>
+    where
+        K: Eq + Hash + Send,
+        T: Clone + Send + 'static,
+        F: for<'t> FnOnce(&'t mut Tx<'_>) -> BoxFuture<'t, Result<Option<T>, StoreError>> + Send + 'static,
+    {
+        let Backend::Sqlite(sqlite) = &self.backend else { return self.read(job).await };
+        let version = sqlite.callers().version();
+        if let Some(known) = lately(sqlite.callers()).get(&key, version) {
+            return Ok(Some(known));
+        }
+        let found = sqlite.look_up(job).await?;
+        if let Some(found) = &found {
+            lately(sqlite.callers()).note(key, found.clone(), version);
+        }
+        Ok(found)
     }
 
     /// Asks the database for a sign of life.

@@ -3,6 +3,8 @@
 //! Measured against a pool of async connections this costs a quarter to a tenth of the CPU (see `docs/adr/002-sqlite-threads.md`). A write is
 //! answered after the commit of its group; each job has a savepoint, so that one that fails or panics leaves the others whole.
 
+mod callers;
+
 use std::any::Any;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::ops::{Deref, DerefMut};
@@ -20,6 +22,7 @@ use futures_util::future::BoxFuture;
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::oneshot;
 
+pub(super) use self::callers::{Callers, Lately};
 use super::quotas::Held;
 use super::{OpenAs, StoreError, Tx};
 
@@ -88,6 +91,7 @@ struct Shared {
     /// The readers' connections: a thread has one while it works, and whoever looks something up has one that is free. `None` once closed.
     readers: Arc<[Reader]>,
     held: Arc<Held>,
+    callers: Arc<Callers>,
     /// What tells the opened file from another at the same path.
     identity: Option<(u64, u64)>,
     /// Held while a server works on the file.
@@ -128,9 +132,14 @@ impl Sqlite {
             Ok(Session { connection: connect(path, busy_timeout, read_only)?, held: Arc::clone(&held) })
         };
         let writer = session(false)?;
+        let callers = Arc::<Callers>::default();
+        callers.watch(&writer)?;
         let (writes, write_queue) = bounded::<WriteJob>(QUEUE);
         let (reads, read_queue) = bounded::<ReadJob>(QUEUE);
-        let mut threads = vec![spawn("parlor-writer", move || write_loop(writer, &write_queue))?];
+        let mut threads = vec![spawn("parlor-writer", {
+            let callers = Arc::clone(&callers);
+            move || write_loop(writer, &write_queue, &callers)
+        })?];
         let readers = std::thread::available_parallelism().map_or(2, usize::from).clamp(2, 8);
         let readers: Arc<[_]> = (0..readers)
             .map(|_| session(true).map(|session| Mutex::new(Some(session))))
@@ -147,6 +156,7 @@ impl Sqlite {
                 path: path.to_owned(),
                 readers,
                 held,
+                callers,
                 identity: identity_of(path),
                 _lock: lock,
             }),
@@ -222,6 +232,11 @@ impl Sqlite {
     /// What calls under way hold of their quotas.
     pub(super) fn held(&self) -> &Arc<Held> {
         &self.shared.held
+    }
+
+    /// Who called a moment ago.
+    pub(super) fn callers(&self) -> &Callers {
+        &self.shared.callers
     }
 
     pub(super) fn queue_depths(&self) -> (usize, usize) {
@@ -349,7 +364,7 @@ fn connect(path: &Path, busy_timeout: Duration, read_only: bool) -> Result<Conne
     open().map_err(|error| StoreError::Open(format!("{}: {error}", path.display())))
 }
 
-fn write_loop(mut session: Session, queue: &Receiver<WriteJob>) {
+fn write_loop(mut session: Session, queue: &Receiver<WriteJob>, callers: &Callers) {
     let mut answers = Vec::with_capacity(GROUP);
     while let Ok(first) = queue.recv() {
         let begun = statement(&session, "BEGIN IMMEDIATE");
@@ -368,6 +383,7 @@ fn write_loop(mut session: Session, queue: &Receiver<WriteJob>) {
             session.held.undo(0);
         });
         session.held.keep();
+        callers.committed();
         metrics::histogram!("parlor_database_commit_group")
             .record(f64::from(u16::try_from(answers.len()).unwrap_or(0)));
         for answer in answers.drain(..) {
