@@ -7,10 +7,11 @@ use std::task::{Context as TaskContext, Poll};
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt as _;
-use futures_util::future::BoxFuture;
-use http::StatusCode;
+use futures_util::future::{BoxFuture, Either};
+use http::{HeaderValue, Method, StatusCode, header};
 use parlor_engine::app::AppError;
-use tower::Service;
+use tower::{Layer, Service};
+use tower_http::cors::{Cors, CorsLayer};
 
 use crate::dialects::{classic, native, openai};
 use crate::kit::json::BodyLimit;
@@ -18,18 +19,23 @@ use crate::kit::limits::Gate;
 use crate::kit::request_log::Logged;
 use crate::kit::{Context, fastapi, security_headers};
 
+/// About how many headers are added to what a handler answers: room for them at once costs less than room for each.
+const HEADERS: usize = 16;
+
 type Answering = BoxFuture<'static, Result<Response, Infallible>>;
 
 /// Gives each request its line in the log, and each answer what browsers are told; makes a panic into an answer.
 #[derive(Clone)]
 pub struct Observed<S> {
     inner: S,
+    /// The same for pages of other origins. Whoever is no such page is spared what only those need to be told.
+    shared: Cors<S>,
     context: Context,
 }
 
-impl<S> Observed<S> {
-    pub const fn new(inner: S, context: Context) -> Self {
-        Self { inner, context }
+impl<S: Clone> Observed<S> {
+    pub fn new(inner: S, cors: &CorsLayer, context: Context) -> Self {
+        Self { shared: cors.layer(inner.clone()), inner, context }
     }
 }
 
@@ -43,21 +49,33 @@ where
     type Future = Answering;
 
     fn poll_ready(&mut self, cx: &mut TaskContext<'_>) -> Poll<Result<(), Infallible>> {
+        // One as the other: both lead to routes, which are always ready.
         self.inner.poll_ready(cx)
     }
 
     fn call(&mut self, request: Request) -> Answering {
         let logged = Logged::begin(&request);
         let binds_to_tls = security_headers::binds_to_tls(&request, &self.context.app.settings().server);
-        let answering = catch_unwind(AssertUnwindSafe(|| self.inner.call(request)));
+        let context = self.context.clone();
+        let is_of_a_page = request.headers().contains_key(header::ORIGIN) || request.method() == Method::OPTIONS;
+        let answering = catch_unwind(AssertUnwindSafe(|| match is_of_a_page {
+            true => Either::Left(self.shared.call(request)),
+            false => Either::Right(self.inner.call(request)),
+        }));
         Box::pin(async move {
             let answered = match answering {
                 Ok(answering) => AssertUnwindSafe(answering).catch_unwind().await,
                 Err(panic) => Err(panic),
             };
             let mut response = answered.map_or_else(|_| panicked(), |Ok(response)| response);
-            security_headers::add(response.headers_mut(), binds_to_tls);
-            logged.end(&mut response);
+            let headers = response.headers_mut();
+            headers.reserve(HEADERS);
+            if !is_of_a_page {
+                // A cache must not show a page of another origin what was answered to nobody in particular.
+                headers.append(header::VARY, HeaderValue::from_static("origin"));
+            }
+            security_headers::add(headers, binds_to_tls);
+            logged.end(&mut response, &context.metrics);
             Ok(response)
         })
     }

@@ -7,7 +7,6 @@ use axum::response::Response;
 use axum::routing::get;
 use http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use parlor_engine::config::ServerSettings;
-use tower::ServiceBuilder;
 use tower::layer::layer_fn;
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 use utoipa::openapi::OpenApi;
@@ -38,13 +37,19 @@ fn routes() -> OpenApiRouter<Context> {
         .merge(openai::router())
 }
 
-/// The whole server.
+/// The whole server. Made on a thread of its own: describing the API takes megabytes, which the allocator gives back when the thread ends.
 pub fn router(context: Context) -> Router {
+    let made = std::thread::scope(|scope| scope.spawn(|| make(context)).join());
+    made.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+fn make(context: Context) -> Router {
     let (router, mut description) = routes().split_for_parts();
     openapi::complete(&mut description);
     let settings = context.app.settings().server.clone();
     let gate = Gate::new(context.app.clone(), &serde_json::to_value(&description).unwrap_or_default());
     let description: &'static str = Box::leak(serde_json::to_string(&description).unwrap_or_default().into_boxed_str());
+    let cors = cors(&settings);
     let limit = BodyLimit::new(settings.max_body_bytes);
     let json = [(header::CONTENT_TYPE, "application/json")];
     router
@@ -53,13 +58,11 @@ pub fn router(context: Context) -> Router {
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .with_state(context.clone())
-        // What every request passes, outermost first. One layer, as each costs a copy of all that is inside of it.
-        .layer(
-            ServiceBuilder::new()
-                .layer(layer_fn(move |inner| Observed::new(inner, context.clone())))
-                .layer(cors(&settings))
-                .layer(layer_fn(move |inner| Counted::new(inner, gate.clone(), limit.clone()))),
-        )
+        // What every request passes: one layer, as each costs a copy of all that is inside of it.
+        .layer(layer_fn(move |inner| {
+            let counted = Counted::new(inner, gate.clone(), limit.clone());
+            Observed::new(counted, &cors, context.clone())
+        }))
 }
 
 fn cors(settings: &ServerSettings) -> CorsLayer {

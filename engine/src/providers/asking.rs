@@ -74,8 +74,19 @@ async fn in_turn<A: Asking>(
     if waiting.is_empty() && !course.hops.is_empty() {
         return Err(ProviderError::Unsupported);
     }
-    let mut hedge_after = course.hedge_after;
     let mut failure: Option<ProviderError> = None;
+    if course.hedge_after.is_none() {
+        for (place, hop) in waiting {
+            hop.target.count_call();
+            match with_retries(place, hop, course, rules, asking).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) if !error.fails_over() => return Err(error),
+                Err(error) => failure = Some(more_telling(failure, error)),
+            }
+        }
+        return Err(failure.unwrap_or(ProviderError::UnknownModel));
+    }
+    let mut hedge_after = course.hedge_after;
     // One, or two while the second is asked beside the first. Those left in it at the end are dropped, and with them
     // their connections.
     let mut asked = FuturesUnordered::new();

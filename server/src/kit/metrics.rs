@@ -1,7 +1,10 @@
 //! `/metrics`: what is measured, in Prometheus' text format.
 
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use metrics::{Counter, Histogram};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
 /// Seconds; from a local answer to a slow model's.
@@ -9,12 +12,19 @@ const LATENCY: [f64; 12] = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0
 /// Writes committed together.
 const GROUPS: [f64; 9] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
 /// How often old histogram samples are folded into their buckets.
-const UPKEEP: Duration = Duration::from_secs(5);
+const UPKEEP: Duration = Duration::from_secs(1);
 
 /// What has been measured so far. Cheap to clone.
 #[derive(Clone)]
 pub struct Metrics {
     handle: PrometheusHandle,
+    routes: Arc<RwLock<HashMap<String, Route>>>,
+}
+
+/// The measurements of one route: looking them up by their labels each time costs more than measuring.
+struct Route {
+    durations: Histogram,
+    answers: HashMap<(&'static str, u16), Counter>,
 }
 
 impl Metrics {
@@ -31,7 +41,31 @@ impl Metrics {
         // An error only says that one is installed already.
         let _ = metrics::set_global_recorder(recorder);
         describe();
-        Ok(Self { handle })
+        Ok(Self { handle, routes: Arc::default() })
+    }
+
+    /// Measures a request that has been answered. `method` and `route` are of few, as each gets measurements of its own.
+    pub fn answered(&self, method: &'static str, route: &str, status: u16, elapsed: Duration) {
+        {
+            let routes = self.routes.read().unwrap_or_else(PoisonError::into_inner);
+            if let Some(known) = routes.get(route)
+                && let Some(answers) = known.answers.get(&(method, status))
+            {
+                answers.increment(1);
+                return known.durations.record(elapsed);
+            }
+        }
+        let mut routes = self.routes.write().unwrap_or_else(PoisonError::into_inner);
+        let known = routes.entry(route.to_owned()).or_insert_with(|| Route {
+            durations: metrics::histogram!("parlor_http_request_duration_seconds", "route" => route.to_owned()),
+            answers: HashMap::new(),
+        });
+        let answers = known.answers.entry((method, status)).or_insert_with(|| {
+            let labels = [("method", method.to_owned()), ("route", route.to_owned()), ("status", status.to_string())];
+            metrics::counter!("parlor_http_requests_total", &labels)
+        });
+        answers.increment(1);
+        known.durations.record(elapsed);
     }
 
     /// The text.

@@ -6,10 +6,10 @@ use std::time::Instant;
 use axum::extract::{MatchedPath, Request};
 use axum::response::Response;
 use http::{HeaderName, HeaderValue, Method};
-use metrics::Label;
 use rand::Rng;
 
 use super::address::Peer;
+use super::metrics::Metrics;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -41,7 +41,7 @@ impl Logged {
 
     /// Writes the line, measures, and tells the caller the request's id.
     #[allow(clippy::disallowed_methods, reason = "a latency is measured with the machine's own clock")]
-    pub fn end(self, response: &mut Response) {
+    pub fn end(self, response: &mut Response, metrics: &Metrics) {
         let Self { began, id, trace, method, route, peer } = self;
         let status = response.status();
         let elapsed = began.elapsed();
@@ -51,13 +51,7 @@ impl Logged {
             method = %method, route, status = status.as_u16(), ms = elapsed.as_micros() as f64 / 1000.0,
             request_id = id.to_str().unwrap_or_default(), trace, peer = %peer, "request"
         );
-        let labels = [
-            Label::from_static_parts("method", method_label(&method)),
-            Label::new("route", route.to_owned()),
-            Label::new("status", status.as_str().to_owned()),
-        ];
-        metrics::counter!("parlor_http_requests_total", labels.iter()).increment(1);
-        metrics::histogram!("parlor_http_request_duration_seconds", labels[1..2].iter()).record(elapsed);
+        metrics.answered(method_label(&method), route, status.as_u16(), elapsed);
         response.headers_mut().insert(REQUEST_ID, id);
     }
 }

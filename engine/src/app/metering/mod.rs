@@ -4,6 +4,7 @@
 //! other call is wrapped in a [`Reservation`]. Where no quota holds for a caller, nothing is asked of the database before the bill.
 
 mod bills;
+mod by_provider;
 mod prices;
 mod quotas;
 mod report;
@@ -180,9 +181,6 @@ impl App {
     /// Prices what a call came to, for the ledger.
     pub(super) fn entry(&self, payer: &Payer, kind: LedgerKind, spent: Spent, at: Timestamp) -> LedgerEntry {
         let cost_micros = self.prices.cost(&spent.provider, &spent.model, spent.usage, spent.provider_cost);
-        if let Some(cost) = cost_micros {
-            metrics::counter!("parlor_cost_micros_total", "provider" => spent.provider.clone()).increment(cost);
-        }
         LedgerEntry {
             account_id: payer.account_id,
             api_key_id: payer.api_key_id,

@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use serde::Deserialize;
 
+use super::by_provider::ByProvider;
 use crate::config::MeteringSettings;
 use crate::domain::{Price, TokenUsage};
 
@@ -21,6 +22,8 @@ pub(in crate::app) struct Prices {
     /// Nothing but the built-in mock answers.
     is_free: bool,
     told: Mutex<HashSet<String>>,
+    spent: ByProvider,
+    unpriced: ByProvider,
 }
 
 #[derive(Deserialize)]
@@ -49,7 +52,9 @@ impl Prices {
         let price =
             |TablePrice { prompt, cached, completion }| Price { prompt, cached: cached.unwrap_or(prompt), completion };
         let built_in = models.map(|(model, found)| (model, price(found))).collect();
-        Ok(Self { set: settings.prices.clone(), built_in, is_free, told: Mutex::default() })
+        let spent = ByProvider::new("parlor_cost_micros_total");
+        let unpriced = ByProvider::new("parlor_unpriced_calls_total");
+        Ok(Self { set: settings.prices.clone(), built_in, is_free, told: Mutex::default(), spent, unpriced })
     }
 
     /// What a model costs at a provider, where that is known; without a provider, wherever it is asked.
@@ -64,7 +69,7 @@ impl Prices {
         set.or_else(built_in).copied()
     }
 
-    /// What a call cost: what its provider says, else what its tokens cost; `None` where no price is known, which is told once.
+    /// What a call cost, which is counted: what its provider says, else what its tokens cost; `None` where no price is known, which is told once.
     pub(in crate::app) fn cost(
         &self,
         provider: &str,
@@ -74,13 +79,17 @@ impl Prices {
     ) -> Option<u64> {
         let cost = provider_cost.or_else(|| self.of(Some(provider), model).map(|price| price.cost(usage)));
         if cost.is_none() {
-            metrics::counter!("parlor_unpriced_calls_total", "provider" => provider.to_owned()).increment(1);
+            self.unpriced.add(provider, 1);
             let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
             if told.len() < TOLD_MAX && told.insert(format!("{provider}/{model}")) {
                 tracing::warn!(provider, model, "no price is known for this model: what it costs is not counted");
             }
         }
-        cost.map(|cost| cost.min(i64::MAX.unsigned_abs()))
+        let cost = cost.map(|cost| cost.min(i64::MAX.unsigned_abs()));
+        if let Some(cost) = cost {
+            self.spent.add(provider, cost);
+        }
+        cost
     }
 }
 
