@@ -21,6 +21,7 @@ use parlor_engine::config::ConfigErrors;
 use parlor_engine::store::{Db, OpenAs, StoreError};
 
 use crate::server::ServerError;
+use crate::telemetry;
 
 /// Parlor: the AI chatbot backend in one binary.
 #[derive(Parser)]
@@ -118,6 +119,7 @@ pub fn run() -> ExitCode {
         .build()
         .map_err(CliError::from)
         .and_then(|runtime| runtime.block_on(execute(cli)));
+    telemetry::finish();
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
