@@ -2,6 +2,7 @@
 #![recursion_limit = "256"]
 #![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests wait, measure and call as they need"))]
 
+mod allocator;
 mod cli;
 mod dialects;
 mod kit;
@@ -15,9 +16,6 @@ mod web;
 mod worker;
 
 use std::process::ExitCode;
-
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     cli::run()

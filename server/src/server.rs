@@ -13,6 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::allocator::give_back_regularly;
 use crate::kit::metrics::Metrics;
 use crate::kit::{Context, Parts, listener};
 use crate::router::router;
@@ -81,6 +82,7 @@ pub async fn run(settings: Settings) -> Result<(), ServerError> {
         metrics: metrics.clone(),
     });
     let upkeep = tokio::spawn(metrics.keep_up());
+    let giving_back = tokio::spawn(give_back_regularly());
     let resting = tokio::spawn(rest_regularly(app.clone()));
     let watching = tokio::spawn(watch_queue(app.clone()));
     let worker =
@@ -155,6 +157,7 @@ pub async fn run(settings: Settings) -> Result<(), ServerError> {
         _ = interrupt.recv() => tracing::warn!("stopped at once"),
     }
     upkeep.abort();
+    giving_back.abort();
     checking.abort();
     hearing.abort();
     answering.abort();

@@ -357,7 +357,7 @@ fn connect(path: &Path, busy_timeout: Duration, read_only: bool) -> Result<Conne
         // Pages; a larger log makes fewer pauses for moving it into the file.
         connection.pragma_update(None, "wal_autocheckpoint", 4000)?;
         // Negative: KiB.
-        connection.pragma_update(None, "cache_size", if read_only { -1000 } else { -4000 })?;
+        connection.pragma_update(None, "cache_size", if read_only { -1000 } else { -2000 })?;
         connection.pragma_update(None, "query_only", read_only)?;
         Ok(connection)
     };
