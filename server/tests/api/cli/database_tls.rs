@@ -37,7 +37,7 @@ mod tls {
 
     #[tokio::test]
     #[ignore = "needs PARLOR_TEST_TLS"]
-    async fn the_setting_for_the_certificate_works_for_both() {
+    async fn the_setting_for_the_certificate_works_for_postgres_and_mysql() {
         for variable in [POSTGRES, MYSQL] {
             super::known_by_the_setting(variable).await;
         }
