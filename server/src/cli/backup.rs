@@ -31,7 +31,7 @@ impl Backup {
             DatabaseUrl::Postgres(_) => {
                 format!("pg_dump --format=custom --file={} {}", self.file.display(), place_of(url))
             }
-            _ => format!("mysqldump --single-transaction {} > {}", place_of(url), self.file.display()),
+            _ => format!("mysqldump --single-transaction --no-tablespaces {} > {}", place_of(url), self.file.display()),
         })?;
         let bytes = store::back_up(path, &self.file).map_err(|error| CliError::Failed(error.to_string()))?;
         say(&format!("{}: {bytes} bytes, checked.", self.file.display()));

@@ -113,6 +113,10 @@ pub(super) fn meaning(error: &sqlx::Error, codes: &Codes) -> StoreError {
         }
         sqlx::Error::Io(failed) => StoreError::Unreachable(io_meaning(failed)),
         sqlx::Error::Tls(_) => StoreError::Unreachable("no TLS connection came about"),
+        // Without TLS it would be encrypted with the server's key by RSA, which the driver is built without: see deny.toml.
+        sqlx::Error::Configuration(problem) if problem.to_string().contains("RSA") => StoreError::Unreachable(
+            "the user's password (caching_sha2_password) goes over TLS alone, and this connection has none",
+        ),
         _ => StoreError::Unreachable("there is no connection"),
     }
 }

@@ -90,7 +90,7 @@ fn on_database_servers_their_own_tools_are_named_without_a_password() {
     let data = tempfile::tempdir().unwrap();
     for (url, backup, restore) in [
         ("postgresql://ada:s3cret@db.example:5433/parlor?sslmode=require", "pg_dump ", "pg_restore "),
-        ("mysql://ada:s3cret@db.example:3307/parlor", "mysqldump ", "mysql "),
+        ("mysql://ada:s3cret@db.example:3307/parlor", "mysqldump --single-transaction --no-tablespaces ", "mysql "),
     ] {
         let setup = Setup::new().env("DATABASE_URL", url);
         for (command, tool) in [("backup", backup), ("restore", restore)] {

@@ -37,10 +37,50 @@ mod tls {
 
     #[tokio::test]
     #[ignore = "needs PARLOR_TEST_TLS"]
-    async fn the_setting_for_the_certificate_works_for_both() {
+    async fn the_setting_for_the_certificate_works_for_postgres_and_mysql() {
         for variable in [POSTGRES, MYSQL] {
             super::known_by_the_setting(variable).await;
         }
+    }
+}
+
+mod mysql {
+    use super::{SECRET_WORD, err, run};
+    use crate::kit::databases::{MYSQL, execute, is_mariadb, with_database};
+    use crate::support::Setup;
+
+    /// MySQL's own way of asking for passwords. It remembers who has signed in, and asks those that come again in a way that needs no TLS; so the
+    /// user is a new one.
+    #[tokio::test]
+    #[ignore = "needs PARLOR_TEST_MYSQL_URL"]
+    async fn a_password_that_goes_over_tls_alone_is_told_where_there_is_none() {
+        with_database(MYSQL, |url| async move {
+            if is_mariadb(&url).await {
+                eprintln!("MariaDB asks for passwords in another way");
+                return;
+            }
+            let (_, database) = url.rsplit_once('/').unwrap();
+            execute(
+                &url,
+                &format!(
+                    "CREATE USER {database} IDENTIFIED WITH caching_sha2_password BY '{SECRET_WORD}'; GRANT ALL ON {database}.* TO {database}"
+                ),
+            )
+            .await;
+            let data = tempfile::tempdir().unwrap();
+            let (_, place) = url.split_once('@').unwrap();
+            let theirs = format!("mysql://{database}:{SECRET_WORD}@{place}");
+            let migrate = |url: &str| run(&Setup::new().env("DATABASE_URL", url), data.path(), &["migrate"]);
+            let refused = migrate(&format!("{theirs}?ssl-mode=DISABLED"));
+            assert_eq!(refused.status.code(), Some(1));
+            let told = err(&refused);
+            assert!(told.contains("goes over TLS alone") && told.lines().count() == 1, "{told}");
+            assert!(!told.contains(SECRET_WORD), "{told}");
+            let right = migrate(&theirs);
+            assert!(right.status.success(), "{}", err(&right));
+            execute(&url, &format!("DROP USER {database}")).await;
+        })
+        .await;
     }
 }
 

@@ -27,3 +27,10 @@ pub async fn execute(url: &str, sql: &str) {
         sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut connection).await.unwrap();
     }
 }
+
+/// Whether a MySQL URL's server is MariaDB.
+pub async fn is_mariadb(url: &str) -> bool {
+    let mut connection = MySqlConnection::connect(url).await.unwrap();
+    let version: String = sqlx::query_scalar("SELECT VERSION()").fetch_one(&mut connection).await.unwrap();
+    version.contains("MariaDB")
+}
