@@ -55,7 +55,9 @@ async fn index(fixture: &Fixture) {
     }
 }
 
+/// How many messages the index has, when those that were deleted have left it.
 async fn indexed(fixture: &Fixture) -> i64 {
+    while fixture.db.forget_deleted_messages(3).await.unwrap() {}
     fixture.value("SELECT COUNT(*) FROM message_words").await
 }
 
@@ -137,6 +139,7 @@ async fn what_is_deleted_leaves_the_index(fixture: Fixture) {
     index(&fixture).await;
     assert_eq!(indexed(&fixture).await, 6);
     assert!(fixture.db.delete_conversation_of_owner(gone, anna, at(20)).await.unwrap());
+    assert_eq!(search(&fixture, anna, "secret").await, BTreeSet::from([kept]), "at once");
     assert_eq!(indexed(&fixture).await, 4);
     assert_eq!(search(&fixture, anna, "secret").await, BTreeSet::from([kept]));
     fixture.db.delete_account(bert, at(21)).await.unwrap();
@@ -398,6 +401,7 @@ async fn erased_words_do_not_linger_in_sqlites_index() {
         index(&fixture).await;
     }
     fixture.db.delete_account(gone, at(30)).await.unwrap();
+    assert_eq!(indexed(&fixture).await, 80);
     let holds = async |word: &str| -> Result<bool, StoreError> {
         let word = word.to_owned();
         let sql = "SELECT COUNT(*) FROM message_words_data WHERE instr(block, CAST(? AS BLOB)) > 0";

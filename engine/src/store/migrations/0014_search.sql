@@ -2,8 +2,10 @@
 -- the messages themselves, so that a transfer leaves it behind. An index of one column, under the message's id.
 @on_sqlite(
 CREATE VIRTUAL TABLE message_words USING fts5 (words, content='', contentless_delete=1, detail=none, tokenize="ascii tokenchars '_'");
+-- Deleted messages that the index still has: taking one out costs forty times what deleting it does, so that the indexer does it.
+CREATE TABLE deleted_messages (id INTEGER PRIMARY KEY);
 CREATE TRIGGER message_words_of_deleted AFTER DELETE ON messages BEGIN
-  DELETE FROM message_words WHERE rowid = OLD.id;
+  INSERT INTO deleted_messages (id) VALUES (OLD.id);
 END;
 )@on_postgres(
 CREATE TABLE message_words (

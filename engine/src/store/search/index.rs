@@ -81,6 +81,33 @@ impl Db {
         }
     }
 
+    /// Takes up to `limit` deleted messages out of the index, where they do not leave it with their rows: on SQLite. False when there was none.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn forget_deleted_messages(&self, limit: i64) -> Result<bool, StoreError> {
+        if !self.shows_ids_in_order() {
+            return Ok(false);
+        }
+        let sql = "SELECT id FROM deleted_messages ORDER BY id LIMIT ?";
+        let read =
+            self.read(move |tx| Box::pin(async move { tx.fetch(sql, params![limit], |row| row.get::<i64>(0)).await }));
+        let ids = read.await?;
+        if ids.is_empty() {
+            return Ok(false);
+        }
+        self.write(move |tx| {
+            Box::pin(async move {
+                for id in &ids {
+                    tx.execute("DELETE FROM message_words WHERE rowid = ?", params![*id]).await?;
+                    tx.execute("DELETE FROM deleted_messages WHERE id = ?", params![*id]).await?;
+                }
+                Ok(true)
+            })
+        })
+        .await
+    }
+
     /// Works for a moment on the removal of deleted messages' words from SQLite's index, where they stay behind as long as nothing else is
     /// written there; `begin` on the first call of a series. False when there is nothing left to do.
     ///

@@ -6,8 +6,8 @@ use crate::store::dialect::Dialect;
 use crate::store::migrations::{self, STANDING};
 use crate::store::{Kind, StoreError};
 
-/// What is made out of other tables, and made anew in the target. Their tables on SQLite are virtual, and none of a transfer's anyway.
-const DERIVED: [&str; 2] = ["message_words", "search_cursor"];
+/// What is made out of other tables, and made anew in the target.
+const DERIVED: [&str; 3] = ["message_words", "search_cursor", "deleted_messages"];
 
 /// A table with what reading and writing it needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
