@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use parlor_engine::domain::{AccountId, ConversationId, Search, Title};
 use parlor_engine::store::{
-    ConversationChange, ConversationFilter, ConversationPlace, IndexBatch, StoreError, transfer,
+    ConversationChange, ConversationFilter, ConversationPlace, ImportedConversation, ImportedMessage, IndexBatch,
+    StoreError, transfer,
 };
 
 use crate::kit::{Fixture, at, end, on_every_database};
@@ -20,6 +21,7 @@ on_every_database!(
     titles_are_found_as_they_are_now,
     pages_hold_each_conversation_once,
     long_messages_are_taken_in_as_far_as_they_are_searched,
+    an_answer_that_an_import_brings_later_is_found_then,
     a_message_that_goes_while_it_is_taken_in_is_left_out,
     more_messages_than_are_looked_through_are_found_through_the_index,
 );
@@ -315,6 +317,41 @@ async fn long_messages_are_taken_in_as_far_as_they_are_searched(fixture: Fixture
         index(&fixture).await;
     }
     assert_eq!(indexed(&fixture).await, 4);
+}
+
+async fn an_answer_that_an_import_brings_later_is_found_then(fixture: Fixture) {
+    let owner = fixture.account("a@example.com").await.id;
+    let id = fixture.next_conversation();
+    let message = |is_answer, content: &str| ImportedMessage {
+        is_answer,
+        content: content.to_owned(),
+        client_id: None,
+        attachments: Vec::new(),
+        elapsed_ms: None,
+        failed: false,
+        at: at(5),
+    };
+    let part = |known, message, last: &str| ImportedConversation {
+        foreign_id: "7".to_owned(),
+        owner,
+        known,
+        ids: vec![id],
+        title: None,
+        created_at: at(5),
+        updated_at: None,
+        messages: vec![message],
+        last_message: Some(last.to_owned()),
+    };
+    let import = |part| fixture.db.import_conversations("elsewhere".to_owned(), vec![part]);
+    import(part(None, message(false, "an early question"), "1")).await.unwrap();
+    index(&fixture).await;
+    assert_eq!(indexed(&fixture).await, 1);
+    import(part(Some(id), message(true, "a late answer"), "2")).await.unwrap();
+    for _ in 0..2 {
+        assert_eq!(search(&fixture, owner, "late").await, BTreeSet::from([id]));
+        assert_eq!(indexed(&fixture).await, 2);
+        index(&fixture).await;
+    }
 }
 
 async fn a_message_that_goes_while_it_is_taken_in_is_left_out(fixture: Fixture) {

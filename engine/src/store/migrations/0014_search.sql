@@ -12,7 +12,8 @@ CREATE TABLE message_words (
   rowid BIGINT NOT NULL PRIMARY KEY REFERENCES messages (id) ON DELETE CASCADE,
   words TSVECTOR NOT NULL
 );
-CREATE INDEX message_words_by_word ON message_words USING gin (words) WITH (fastupdate = off);
+-- What was stored together reaches the index together; no more waits for it than a search reads in passing.
+CREATE INDEX message_words_by_word ON message_words USING gin (words) WITH (gin_pending_list_limit = 128);
 )@on_mysql(
 CREATE TABLE message_words (
   rowid BIGINT NOT NULL PRIMARY KEY REFERENCES messages (id) ON DELETE CASCADE,

@@ -115,7 +115,7 @@ impl Db {
     /// What the database says.
     pub async fn tidy_index(&self, begin: bool) -> Result<bool, StoreError> {
         /// Pages that one call writes at most.
-        const PAGES: i64 = 64;
+        const PAGES: i64 = 16;
         if !self.shows_ids_in_order() {
             return Ok(false);
         }

@@ -91,10 +91,10 @@ async fn in_index(
     let words: Vec<String> = search.words().iter().map(|word| owned(owner, word)).collect();
     let wanted = tx.dialect().all_begun(words.iter());
     let Scope { owner, archived, after } = scope;
-    // SQLite goes through joined tables in the order in which they stand.
-    let sql = "SELECT DISTINCT c.is_pinned, c.updated_at, c.id FROM message_words CROSS JOIN messages m CROSS JOIN conversations c \
-               WHERE message_words MATCH ? AND m.id = message_words.rowid AND c.id = m.conversation_id AND c.account_id = ? AND c.is_archived = ? \
-               AND (c.is_pinned, c.updated_at, c.id) < (?, ?, ?) \
+    // SQLite goes through joined tables in the order in which they stand. A word that stands everywhere is in many messages of few conversations.
+    let sql = "SELECT c.is_pinned, c.updated_at, c.id FROM (SELECT DISTINCT m.conversation_id AS id FROM message_words CROSS JOIN messages m \
+               WHERE message_words MATCH ? AND m.id = message_words.rowid) hit CROSS JOIN conversations c \
+               WHERE c.id = hit.id AND c.account_id = ? AND c.is_archived = ? AND (c.is_pinned, c.updated_at, c.id) < (?, ?, ?) \
                ORDER BY c.is_pinned DESC, c.updated_at DESC, c.id DESC LIMIT ?";
     let limit = i64::try_from(found.limit).unwrap_or(i64::MAX);
     let params = params![&wanted, owner, archived, after.0, after.1, after.2, limit];
