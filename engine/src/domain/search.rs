@@ -163,7 +163,7 @@ fn written(word: &[char]) -> String {
     text
 }
 
-/// A letter's number to the base of 36: three digits, or `z` and four more from [`LONG`] on.
+/// A letter's number to the base of 36: three digits, or `z` and four more where that would begin with `z`.
 fn push_digits(text: &mut String, number: u32) {
     /// Whose first digit would be `z`.
     const LONG: u32 = 35 * 36 * 36;
