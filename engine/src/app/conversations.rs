@@ -4,8 +4,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::{App, AppError, Caller, Noun};
-use crate::domain::{Conversation, ConversationId, Invalid, Scope};
-use crate::store::{ConversationChange, ConversationFilter, ConversationPlace, MessageRow, SEARCH_WORDS, StoreError};
+use crate::domain::{Conversation, ConversationId, Invalid, Scope, Search};
+use crate::store::{ConversationChange, ConversationFilter, ConversationPlace, MessageRow, StoreError};
 
 /// Messages that one reading returns at most.
 const MESSAGES_AT_MOST: i64 = 10_000;
@@ -33,7 +33,7 @@ pub struct ListConversations {
     pub limit: u32,
     /// Where an earlier list ended.
     pub before: Option<String>,
-    /// Words that the title or one of the messages holds.
+    /// Words that begin words of the title, or of one of the messages.
     pub search: Option<String>,
     /// Those in the archive instead of those that are not.
     pub archived: bool,
@@ -106,8 +106,8 @@ impl App {
         Ok(ConversationPage { items, total })
     }
 
-    /// The caller's conversations that are asked for. What is searched for is found where every word of it stands in the title, or in one
-    /// message; whether letters are small or large matters only beyond ASCII.
+    /// The caller's conversations that are asked for. What is searched for is found where every word of it begins a word of the title, or of
+    /// one message, whatever the case of letters and their accents ([`Search`]).
     ///
     /// # Errors
     /// [`AppError::Invalid`].
@@ -119,16 +119,16 @@ impl App {
         caller.allow(Scope::Read)?;
         let limit = page_size(wanted.limit)?;
         let after = wanted.before.as_deref().map(place_of).transpose()?;
-        let words = match wanted.search.as_deref().map(str::trim).filter(|search| !search.is_empty()) {
-            None => Vec::new(),
-            Some(search) => match words_of(search)? {
+        let search = match wanted.search.as_deref().map(str::trim).filter(|search| !search.is_empty()) {
+            None => None,
+            Some(search) => match search_for(search)? {
                 // Signs alone are found nowhere.
-                words if words.is_empty() => return Ok(ConversationList { items: Vec::new(), next: None }),
-                words => words,
+                search if search.words().is_empty() => return Ok(ConversationList { items: Vec::new(), next: None }),
+                search => Some(search),
             },
         };
         // One more than is shown tells whether the list goes on.
-        let filter = ConversationFilter { archived: wanted.archived, words, after, limit: limit + 1 };
+        let filter = ConversationFilter { archived: wanted.archived, search, after, limit: limit + 1 };
         let mut items = self.db.conversations_of_owner_by(caller.id(), filter).await?;
         let shown = usize::try_from(limit).unwrap_or(usize::MAX);
         let goes_on = items.len() > shown;
@@ -216,13 +216,12 @@ fn place_of(cursor: &str) -> Result<ConversationPlace, Invalid> {
     read().ok_or_else(|| Invalid::new("before", "before is not a cursor of this list"))
 }
 
-/// The words of what is searched for: letters and digits alone.
-fn words_of(search: &str) -> Result<Vec<String>, Invalid> {
+/// What is searched for, when it is short enough.
+fn search_for(search: &str) -> Result<Search, Invalid> {
     if search.chars().count() > SEARCH_CHARS {
         return Err(Invalid::new("q", format!("q must have at most {SEARCH_CHARS} characters")));
     }
-    let words = search.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
-    Ok(words.take(SEARCH_WORDS).map(str::to_owned).collect())
+    Ok(Search::parse(search))
 }
 
 #[cfg(test)]
@@ -253,9 +252,8 @@ mod tests {
     }
 
     #[test]
-    fn a_search_is_made_of_letters_and_digits() {
-        assert_eq!(words_of("don't \"NEAR\" über-42 * OR").unwrap(), ["don", "t", "NEAR", "über", "42", "OR"]);
-        assert_eq!(words_of(&"a ".repeat(50)).unwrap().len(), SEARCH_WORDS);
-        assert!(words_of(&"a".repeat(201)).is_err());
+    fn a_search_has_a_longest_text() {
+        assert_eq!(search_for(&"ü".repeat(200)).unwrap().words().len(), 1);
+        assert!(search_for(&"a".repeat(201)).is_err());
     }
 }

@@ -290,6 +290,8 @@ pub static TABLE: &[Setting] = &[
         "Removes contents that no file has any longer."),
     setting("schedules.remove_ended_jobs", Cron, "40 * * * *",
         "Removes jobs that ended longer ago than jobs.keep_days."),
+    setting("schedules.tidy_search_index", Cron, "20 3 * * *",
+        "Takes the words of deleted messages out of SQLite's search index for good."),
 
     setting("shared.redis_url", ServiceUrl(&["redis", "rediss"]), "",
         "Redis 6 or newer, for more than one replica: redis://user:password@host:6379, or rediss:// for TLS.").env(&["REDIS_URL"]),

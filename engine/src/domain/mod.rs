@@ -19,6 +19,7 @@ mod preferences;
 mod profiles;
 mod quotas;
 mod schedules;
+mod search;
 mod turns;
 
 pub use accounts::{
@@ -42,4 +43,5 @@ pub use preferences::{Change, Preferences, PreferencesChange};
 pub use profiles::{Consent, NewConsent, PersonName, Profile};
 pub use quotas::{AccountQuota, Amounts, Quota, QuotaLimits, QuotaMetric, QuotaScope, QuotaWindow};
 pub use schedules::Schedule;
+pub use search::{INDEXED_WORDS, SEARCH_WORDS, SEARCHED_CHARS, Search, WORD_BYTES, words_of};
 pub use turns::{FinishReason, IdempotencyKey, TokenUsage, TurnState};

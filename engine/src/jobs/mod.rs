@@ -3,6 +3,7 @@
 //!
 //! A job is done at least once: a worker that goes away in the middle of it leaves it to another. So each does the same when it is done again.
 
+mod indexer;
 mod outbox;
 mod registry;
 mod release_files;
@@ -12,6 +13,7 @@ mod remove_expired;
 mod remove_moderation_events;
 mod run;
 mod scheduler;
+mod tidy_search_index;
 mod watch;
 mod worker;
 

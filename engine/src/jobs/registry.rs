@@ -8,6 +8,7 @@ use super::release_reservations::ReleaseReservations;
 use super::remove_ended_jobs::RemoveEndedJobs;
 use super::remove_expired::RemoveExpired;
 use super::remove_moderation_events::RemoveModerationEvents;
+use super::tidy_search_index::TidySearchIndex;
 
 /// The kinds of work that a worker does. Cheap to clone.
 #[derive(Clone)]
@@ -24,6 +25,7 @@ impl Default for Registry {
             Arc::new(RemoveEndedJobs),
             Arc::new(RemoveExpired),
             Arc::new(RemoveModerationEvents),
+            Arc::new(TidySearchIndex),
         ])
     }
 }

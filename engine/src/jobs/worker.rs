@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::run::Attempt;
-use super::{Registry, outbox, scheduler};
+use super::{Registry, indexer, outbox, scheduler};
 use crate::app::App;
 use crate::store::StoreError;
 
@@ -42,6 +42,8 @@ pub struct Worker {
     looking: JoinHandle<()>,
     /// Tells MongoDB what happens, where it is configured.
     telling: Option<JoinHandle<()>>,
+    /// Takes messages into the index of words.
+    indexing: JoinHandle<()>,
     stop: CancellationToken,
     abandon: CancellationToken,
     running: TaskTracker,
@@ -59,8 +61,9 @@ impl Worker {
             .mongo()
             .cloned()
             .map(|mongo| tokio::spawn(outbox::tell(app.clone(), mongo, name.clone(), stop.clone())));
+        let indexing = tokio::spawn(indexer::index(app.clone(), name.clone(), stop.clone()));
         let rounds = Rounds { app, registry, pace, name, places, stop: stopped, abandon: abandoned, running: tracker };
-        Self { looking: tokio::spawn(rounds.make()), telling, stop, abandon, running }
+        Self { looking: tokio::spawn(rounds.make()), telling, indexing, stop, abandon, running }
     }
 
     /// Takes no more jobs, waits up to `grace` for those that run, then stops the rest and puts them back into the queue.
@@ -71,6 +74,10 @@ impl Worker {
         {
             // What it was telling is told again.
             telling.abort();
+        }
+        if tokio::time::timeout(PUT_BACK, &mut self.indexing).await.is_err() {
+            // The piece under way is taken in again, or has been.
+            self.indexing.abort();
         }
         // It only fails when it panicked, and then there is nothing to wait for.
         let _ = self.looking.await;

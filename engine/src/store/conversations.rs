@@ -1,20 +1,22 @@
 //! Conversations. Every query on a person's data carries its owner.
 
 use super::outbox::Happened;
+use super::search::conversations_with;
 use super::{
     Db, Row, StoreError, Tx,
     messages::{MessageRow, messages_of_conversation},
     tx::params,
 };
-use crate::domain::{AccountId, Conversation, ConversationId, GuestRealm, MessageId, Timestamp, Title};
+use crate::domain::{AccountId, Conversation, ConversationId, GuestRealm, MessageId, Search, Timestamp, Title};
 
 /// Which of an owner's conversations a list shows: pinned ones first, then by their newest message.
 #[derive(Debug, Clone)]
 pub struct ConversationFilter {
     /// Those in the archive, or those that are not.
     pub archived: bool,
-    /// Every one of these words (letters and digits only) begins a word of the title, or of one message. Empty: all conversations.
-    pub words: Vec<String>,
+    /// Those whose title, or one of whose messages, has every word of it; `None`: all. Of messages that the index has not reached yet, the newest
+    /// 2,000 of the owner's are looked through, or those within 4 MiB.
+    pub search: Option<Search>,
     /// Only what comes after this place.
     pub after: Option<ConversationPlace>,
     /// At most so many.
@@ -30,6 +32,11 @@ pub struct ConversationPlace {
     pub updated_at: i64,
     /// Its id.
     pub id: i64,
+}
+
+impl ConversationPlace {
+    /// Before the first conversation there can be.
+    pub(super) const BEFORE_ALL: Self = Self { is_pinned: true, updated_at: i64::MAX, id: i64::MAX };
 }
 
 /// What of a conversation its owner changes; `None` leaves a thing as it is.
@@ -68,9 +75,6 @@ fn read_conversation(row: &Row<'_>) -> Result<Conversation, StoreError> {
         head: row.get::<Option<i64>>(9)?.and_then(|id| MessageId::new(id).ok()),
     })
 }
-
-/// Words that a search looks for at most.
-pub const SEARCH_WORDS: usize = 6;
 
 impl Db {
     /// Stores an empty conversation.
@@ -260,45 +264,39 @@ async fn conversations_of_owner_by(
     owner: AccountId,
     filter: &ConversationFilter,
 ) -> Result<Vec<Conversation>, StoreError> {
-    // Before the first conversation there can be.
-    let start = ConversationPlace { is_pinned: true, updated_at: i64::MAX, id: i64::MAX };
-    let after = filter.after.unwrap_or(start);
-    let (archived, pinned) = (i64::from(filter.archived), i64::from(after.is_pinned));
-    if filter.words.is_empty() {
-        return tx
-            .fetch(
-                select_conversation!(
-                    "account_id = ? AND is_archived = ? AND (is_pinned, updated_at, id) < (?, ?, ?) \
-                     ORDER BY is_pinned DESC, updated_at DESC, id DESC LIMIT ?"
-                ),
-                params![owner.get(), archived, pinned, after.updated_at, after.id, filter.limit],
-                read_conversation,
-            )
-            .await;
+    if let Some(search) = &filter.search {
+        return conversations_with(tx, owner, filter, search).await;
     }
-    // Looks through what one person has said, by an index on whose it is. An index of all words made every message half again as dear.
-    let mut patterns = filter.words.iter().map(|word| format!("%{word}%")).collect::<Vec<_>>();
-    patterns.resize(SEARCH_WORDS, "%".to_owned());
-    let [a, b, c, d, e, f] = patterns.as_slice() else {
-        return Err(StoreError::Corrupt { column: 0, expected: "at most six words" });
-    };
+    let after = filter.after.unwrap_or(ConversationPlace::BEFORE_ALL);
+    let (archived, pinned) = (i64::from(filter.archived), i64::from(after.is_pinned));
     tx.fetch(
         select_conversation!(
-            "account_id = ? AND is_archived = ? AND (is_pinned, updated_at, id) < (?, ?, ?) AND ( \
-             (title /*folded*/ LIKE ? AND title /*folded*/ LIKE ? AND title /*folded*/ LIKE ? \
-             AND title /*folded*/ LIKE ? AND title /*folded*/ LIKE ? AND title /*folded*/ LIKE ?) \
-             OR id IN (SELECT m.conversation_id FROM conversations mine JOIN messages m ON m.conversation_id = mine.id \
-             WHERE mine.account_id = ? AND m.content /*folded*/ LIKE ? AND m.content /*folded*/ LIKE ? \
-             AND m.content /*folded*/ LIKE ? AND m.content /*folded*/ LIKE ? AND m.content /*folded*/ LIKE ? AND m.content /*folded*/ LIKE ?)) \
+            "account_id = ? AND is_archived = ? AND (is_pinned, updated_at, id) < (?, ?, ?) \
              ORDER BY is_pinned DESC, updated_at DESC, id DESC LIMIT ?"
         ),
-        params![
-            owner.get(), archived, pinned, after.updated_at, after.id, a, b, c, d, e, f, owner.get(), a, b, c, d, e, f,
-            filter.limit
-        ],
+        params![owner.get(), archived, pinned, after.updated_at, after.id, filter.limit],
         read_conversation,
     )
     .await
+}
+
+/// Those of the ids that are the owner's, in no order.
+pub(super) async fn conversations_by_ids(
+    tx: &mut Tx<'_>,
+    owner: AccountId,
+    ids: &[i64],
+) -> Result<Vec<Conversation>, StoreError> {
+    let mut conversations = Vec::with_capacity(ids.len());
+    // A statement has a fixed number of parameters; no conversation has the id 0.
+    for ids in ids.chunks(10) {
+        let mut ten = [0; 10];
+        ten[..ids.len()].copy_from_slice(ids);
+        let [a, b, c, d, e, f, g, h, i, j] = ten;
+        let sql = select_conversation!("account_id = ? AND id IN (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+        let params = params![owner.get(), a, b, c, d, e, f, g, h, i, j];
+        conversations.extend(tx.fetch(sql, params, read_conversation).await?);
+    }
+    Ok(conversations)
 }
 
 /// The owner's conversations by their ids: `limit` of those after `after`.

@@ -7,8 +7,9 @@
 //! |---|---|
 //! | `/*lock*/` | at the end of a query: nobody else changes these rows before the transaction ends (SQLite has one writer anyway) |
 //! | `/*skip locked*/` | the same, without the rows that somebody else is changing at the moment |
-//! | `/*folded*/ LIKE` | whatever the case of letters |
 //! | `CAST(… AS BIGINT)` | a sum as an integer |
+//! | `/*as words*/ ?` | words with spaces between them, as the index of words takes them |
+//! | `message_words MATCH ?` | the index of words has all of what [`Dialect::all_begun`] asks for |
 //!
 //! The migrations have more words, as types differ everywhere:
 //!
@@ -23,6 +24,7 @@
 //! | `@view` | a view through which nothing can be written |
 //! | `@as_text(…)` | an integer as decimal text |
 //! | `@as_integer(…)` | decimal text as an integer |
+//! | `@on_sqlite(…)`, `@on_postgres(…)`, `@on_mysql(…)` | for that database alone |
 //! | `@as_timestamp(…)` | a time in microseconds as `YYYY-MM-DD HH:MM:SS` in UTC |
 
 use std::borrow::Cow;
@@ -41,7 +43,13 @@ impl Dialect {
     /// A migration as the database has it.
     pub(super) fn ddl(self, migration: &str) -> String {
         let spelling = self.spelling();
-        let sql = spell(migration, "@as_text", |integer| (spelling.as_text)(integer));
+        let mut sql = migration.to_owned();
+        for (word, dialect) in
+            [("@on_sqlite", Self::Sqlite), ("@on_postgres", Self::Postgres), ("@on_mysql", Self::Mysql)]
+        {
+            sql = spell(&sql, word, |statements| if self == dialect { statements.to_owned() } else { String::new() });
+        }
+        let sql = spell(&sql, "@as_text", |integer| (spelling.as_text)(integer));
         let sql = spell(&sql, "@as_integer", |text| (spelling.as_integer)(text));
         let sql = spell(&sql, "@as_timestamp", |micros| (spelling.as_timestamp)(micros));
         let sql = spell(&sql, "@open", |condition| (spelling.open)(condition));
@@ -70,6 +78,16 @@ impl Dialect {
         }
     }
 
+    /// What `message_words MATCH ?` is asked for: texts with a word that begins with each of these. The words hold letters, digits and `_` alone.
+    pub(super) fn all_begun<'w>(self, words: impl Iterator<Item = &'w String>) -> String {
+        let (before, after, between) = match self {
+            Self::Sqlite => ("", "*", " AND "),
+            Self::Postgres => ("", ":*", " & "),
+            Self::Mysql => ("+", "*", " "),
+        };
+        words.map(|word| format!("{before}{word}{after}")).collect::<Vec<_>>().join(between)
+    }
+
     fn statement(self, sql: &str) -> Cow<'_, str> {
         match self {
             Self::Sqlite => Cow::Borrowed(sql),
@@ -77,13 +95,14 @@ impl Dialect {
                 let sql = sql
                     .replace("/*lock*/", "FOR UPDATE")
                     .replace("/*skip locked*/", "FOR UPDATE SKIP LOCKED")
-                    .replace("/*folded*/ LIKE", "ILIKE");
+                    .replace("/*as words*/ ?", "array_to_tsvector(string_to_array(?, ' '))")
+                    .replace("message_words MATCH ?", "words @@ CAST(? AS tsquery)");
                 Cow::Owned(numbered(&sql))
             }
             Self::Mysql => Cow::Owned(
                 sql.replace("/*lock*/", "FOR UPDATE")
                     .replace("/*skip locked*/", "FOR UPDATE SKIP LOCKED")
-                    .replace("/*folded*/ LIKE", "COLLATE utf8mb4_general_ci LIKE")
+                    .replace("message_words MATCH ?", "MATCH (words) AGAINST (? IN BOOLEAN MODE)")
                     .replace(" AS BIGINT)", " AS SIGNED)"),
             ),
         }
@@ -268,6 +287,20 @@ mod tests {
     }
 
     #[test]
+    fn what_is_for_one_database_is_left_out_elsewhere() {
+        let sql = "@on_sqlite(a (b);)@on_postgres(c;)@on_mysql(d;)";
+        let spelt = [Dialect::Sqlite, Dialect::Postgres, Dialect::Mysql].map(|dialect| dialect.ddl(sql));
+        assert_eq!(spelt, ["a (b);", "c;", "d;"]);
+    }
+
+    #[test]
+    fn words_are_asked_for_as_each_database_is_asked() {
+        let words = ["1_to".to_owned(), "1_be".to_owned()];
+        let asked = [Dialect::Sqlite, Dialect::Postgres, Dialect::Mysql].map(|dialect| dialect.all_begun(words.iter()));
+        assert_eq!(asked, ["1_to* AND 1_be*", "1_to:* & 1_be:*", "+1_to* +1_be*"]);
+    }
+
+    #[test]
     fn mysql_gets_its_foreign_keys_on_lines_of_their_own() {
         let sql = Dialect::Mysql
             .ddl("CREATE TABLE t (\n  a BIGINT NOT NULL REFERENCES o (id) ON DELETE CASCADE,\n  b BIGINT\n);");
@@ -277,15 +310,15 @@ mod tests {
 
     #[test]
     fn statements_are_said_as_each_database_says_them() {
-        let sql = "SELECT CAST(SUM(n) AS BIGINT) FROM t WHERE a = ? AND b <> '?' AND c /*folded*/ LIKE ? /*lock*/";
+        let sql = "SELECT CAST(SUM(n) AS BIGINT) FROM t WHERE a = ? AND b <> '?' AND message_words MATCH ? /*lock*/";
         assert_eq!(Dialect::Sqlite.statement(sql), sql);
         assert_eq!(
             Dialect::Postgres.statement(sql),
-            "SELECT CAST(SUM(n) AS BIGINT) FROM t WHERE a = $1 AND b <> '?' AND c ILIKE $2 FOR UPDATE"
+            "SELECT CAST(SUM(n) AS BIGINT) FROM t WHERE a = $1 AND b <> '?' AND words @@ CAST($2 AS tsquery) FOR UPDATE"
         );
         assert_eq!(
             Dialect::Mysql.statement(sql),
-            "SELECT CAST(SUM(n) AS SIGNED) FROM t WHERE a = ? AND b <> '?' AND c COLLATE utf8mb4_general_ci LIKE ? FOR UPDATE"
+            "SELECT CAST(SUM(n) AS SIGNED) FROM t WHERE a = ? AND b <> '?' AND MATCH (words) AGAINST (? IN BOOLEAN MODE) FOR UPDATE"
         );
     }
 }

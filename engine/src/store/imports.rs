@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Db, StoreError, Tx, tx::params};
+use super::{Db, StoreError, Tx, search::index_now, tx::params};
 use crate::domain::{
     AccountId, ConversationId, Email, Preferences, Timestamp, Username, estimate_tokens, preview_of, title_of,
 };
@@ -443,6 +443,7 @@ impl Growing {
                 params![&message.content, tokens(&message.content), at, at, answer],
             )
             .await?;
+            index_now(tx, answer, owner, &message.content).await?;
             tx.execute(
                 "UPDATE turns SET state = ?, finish_reason = ?, elapsed_ms = ?, ended_at = ? WHERE answer_message_id = ?",
                 params![state, reason, elapsed, at, answer],

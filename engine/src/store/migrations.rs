@@ -29,6 +29,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { version: 11, name: "leases", sql: include_str!("migrations/0011_leases.sql") },
     Migration { version: 12, name: "gateway threads", sql: include_str!("migrations/0012_gateway_threads.sql") },
     Migration { version: 13, name: "imports", sql: include_str!("migrations/0013_imports.sql") },
+    Migration { version: 14, name: "search", sql: include_str!("migrations/0014_search.sql") },
 ];
 
 impl Migration {

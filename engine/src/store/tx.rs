@@ -7,7 +7,7 @@ use sqlx::{MySqlConnection, PgConnection, Row as _};
 use std::sync::Arc;
 
 use super::StoreError;
-use super::dialect::Statements;
+use super::dialect::{Dialect, Statements};
 use super::quotas::Held;
 use super::server::{MYSQL, POSTGRES, meaning};
 use super::sqlite::Session;
@@ -206,6 +206,15 @@ impl Tx<'_> {
         match self {
             Self::Sqlite(session) => Some(session.held()),
             Self::Postgres(..) | Self::Mysql(..) => None,
+        }
+    }
+
+    /// Which way of saying things the database has.
+    pub(super) fn dialect(&self) -> Dialect {
+        match self {
+            Self::Sqlite(_) => Dialect::Sqlite,
+            Self::Postgres(..) => Dialect::Postgres,
+            Self::Mysql(..) => Dialect::Mysql,
         }
     }
 

@@ -117,6 +117,11 @@ fn describe() {
     describe_gauge!("parlor_jobs_queue", "Jobs in the database's queue, by state; `due` are those that could run.");
     describe_gauge!("parlor_jobs_oldest_due_seconds", "How long the oldest due job has waited.");
     describe_counter!("parlor_outbox_told_total", "Rows of the outbox that MongoDB was told, by outcome.");
+    describe_gauge!(
+        "parlor_search_unindexed_messages",
+        "Messages that the search index does not have yet, by their ids."
+    );
+    describe_histogram!("parlor_search_index_seconds", "How long a piece of them took.");
     describe_gauge!("parlor_outbox_rows", "Rows that wait in the outbox.");
     describe_gauge!("parlor_outbox_lag_seconds", "How long ago the oldest of them happened.");
     describe_counter!("parlor_login_limited_total", "Logins refused by a limit.");

@@ -6,6 +6,9 @@ use crate::store::dialect::Dialect;
 use crate::store::migrations::{self, STANDING};
 use crate::store::{Kind, StoreError};
 
+/// What is made out of other tables, and made anew in the target.
+const DERIVED: [&str; 3] = ["message_words", "search_cursor", "deleted_messages"];
+
 /// A table with what reading and writing it needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Table {
@@ -25,7 +28,7 @@ impl Table {
     }
 }
 
-/// All tables but those that say how far the schema is; each comes after those that it refers to.
+/// All tables but those that say how far the schema is and those that are [`DERIVED`]; each comes after those that it refers to.
 pub(super) fn tables() -> Result<Vec<Table>, StoreError> {
     let schema = migrations::in_memory()?;
     let names = column(
@@ -34,7 +37,7 @@ pub(super) fn tables() -> Result<Vec<Table>, StoreError> {
         "",
     )?;
     let mut waiting = Vec::new();
-    for name in names.into_iter().filter(|name| name != STANDING) {
+    for name in names.into_iter().filter(|name| name != STANDING && !DERIVED.contains(&name.as_str())) {
         let mut parents = column(&schema, "SELECT DISTINCT \"table\" FROM pragma_foreign_key_list(?1)", &name)?;
         parents.retain(|parent| *parent != name);
         waiting.push((table(&schema, name)?, parents));

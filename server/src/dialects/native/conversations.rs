@@ -21,7 +21,8 @@ pub struct ConversationsQuery {
     limit: u32,
     /// The `next` of the page before.
     before: Option<String>,
-    /// Words that begin words of the title or of one message; at most 200 characters.
+    /// Each of these words begins a word of the title, or of one message, whatever the case of letters and their accents. At most 200
+    /// characters, of which 16 words count; Chinese, Japanese, Korean and Thai are found by pairs of letters.
     #[param(max_length = 200)]
     q: Option<String>,
     /// Those in the archive, instead of those that are not.
