@@ -8,7 +8,7 @@ mod scan;
 use std::path::Path;
 
 /// Lowest first. ARCHITECTURE.md shows the same line.
-const LAYERS: [&str; 12] = [
+const LAYERS: [&str; 13] = [
     "kit",
     "dialects",
     "web",
@@ -17,6 +17,7 @@ const LAYERS: [&str; 12] = [
     "middleware",
     "router",
     "telemetry",
+    "allocator",
     "server",
     "worker",
     "cli",
