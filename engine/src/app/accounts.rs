@@ -297,8 +297,8 @@ impl App {
         Ok(())
     }
 
-    /// Tells who calls with that bearer token: an access token, or an API key, whose scopes the caller then has. What this process has changed
-    /// bites at once, and what another has, within a second.
+    /// Tells who calls with that bearer token: an access token, or an API key, whose scopes the caller then has. The account is looked at every time: what
+    /// has changed bites at once.
     ///
     /// # Errors
     /// [`AppError::Unauthenticated`].

@@ -210,8 +210,8 @@ impl Db {
         }
     }
 
-    /// As [`Db::look_up`], for what every request of one caller asks. On SQLite what was found a moment ago counts, until something in this
-    /// process changes it; what is not there is looked for each time.
+    /// As [`Db::look_up`], for what every request of one caller asks. On SQLite what was found last counts, until somebody is changed; who is not
+    /// there is looked for each time.
     ///
     /// # Errors
     /// As [`Db::read`].
@@ -227,7 +227,7 @@ impl Db {
         F: for<'t> FnOnce(&'t mut Tx<'_>) -> BoxFuture<'t, Result<Option<T>, StoreError>> + Send + 'static,
     {
         let Backend::Sqlite(sqlite) = &self.backend else { return self.read(job).await };
-        let version = sqlite.callers().version();
+        let Some(version) = sqlite.callers().version() else { return sqlite.look_up(job).await };
         if let Some(known) = lately(sqlite.callers()).get(&key, version) {
             return Ok(Some(known));
         }

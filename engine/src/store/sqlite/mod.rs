@@ -132,8 +132,7 @@ impl Sqlite {
             Ok(Session { connection: connect(path, busy_timeout, read_only)?, held: Arc::clone(&held) })
         };
         let writer = session(false)?;
-        let callers = Arc::<Callers>::default();
-        callers.watch(&writer)?;
+        let callers = Callers::new(path, &writer.connection)?;
         let (writes, write_queue) = bounded::<WriteJob>(QUEUE);
         let (reads, read_queue) = bounded::<ReadJob>(QUEUE);
         let mut threads = vec![spawn("parlor-writer", {
@@ -234,7 +233,7 @@ impl Sqlite {
         &self.shared.held
     }
 
-    /// Who called a moment ago.
+    /// Who called last.
     pub(super) fn callers(&self) -> &Callers {
         &self.shared.callers
     }
@@ -368,11 +367,16 @@ fn write_loop(mut session: Session, queue: &Receiver<WriteJob>, callers: &Caller
     let mut answers = Vec::with_capacity(GROUP);
     while let Ok(first) = queue.recv() {
         let begun = statement(&session, "BEGIN IMMEDIATE");
-        let mut job = Some(first);
+        callers.begun();
+        let (mut job, mut has_written) = (Some(first), false);
         while let Some(work) = job {
             // A full disk ends the whole transaction under its savepoints: what follows must not run outside of one.
             let usable = begun.is_ok() && !session.is_autocommit();
-            answers.push(if usable { run_in_savepoint(&mut session, work) } else { work(None).answer });
+            answers.push(if usable {
+                run_in_savepoint(&mut session, work, &mut has_written)
+            } else {
+                work(None).answer
+            });
             job = if answers.len() < GROUP { queue.try_recv().ok() } else { None };
         }
         let committed = begun.and_then(|()| statement(&session, "COMMIT")).inspect_err(|error| {
@@ -383,7 +387,7 @@ fn write_loop(mut session: Session, queue: &Receiver<WriteJob>, callers: &Caller
             session.held.undo(0);
         });
         session.held.keep();
-        callers.committed();
+        callers.ended(has_written && committed.is_ok());
         metrics::histogram!("parlor_database_commit_group")
             .record(f64::from(u16::try_from(answers.len()).unwrap_or(0)));
         for answer in answers.drain(..) {
@@ -396,13 +400,15 @@ fn write_loop(mut session: Session, queue: &Receiver<WriteJob>, callers: &Caller
 
 type Answer = Box<dyn FnOnce(Result<(), StoreError>)>;
 
-fn run_in_savepoint(session: &mut Session, job: WriteJob) -> Answer {
+/// Runs a job, and undoes it when it fails. Sets `has_written` when there is something to commit.
+fn run_in_savepoint(session: &mut Session, job: WriteJob, has_written: &mut bool) -> Answer {
     if let Err(error) = statement(session, "SAVEPOINT job") {
         let answer = job(None).answer;
         return Box::new(move |_| answer(Err(StoreError::Commit(error.to_string()))));
     }
-    let mark = session.held.mark();
+    let (mark, changes) = (session.held.mark(), session.total_changes());
     let finished = job(Some(session));
+    *has_written |= finished.keep && session.total_changes() > changes;
     let closed = if finished.keep {
         statement(session, "RELEASE job")
     } else {

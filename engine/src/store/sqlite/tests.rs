@@ -53,6 +53,31 @@ async fn what_was_answered_is_there_after_the_file_is_opened_again() {
     assert_eq!(numbers(&open(&folder)).await, (0..500).collect::<Vec<_>>());
 }
 
+#[tokio::test]
+async fn who_called_is_remembered_from_the_first_write_on_and_not_while_somebody_else_has_written() {
+    let (folder, sqlite) = with_table().await;
+    let remembered = sqlite.callers().version();
+    assert!(remembered.is_some());
+    insert(&sqlite, 1).await.unwrap();
+    assert_eq!(sqlite.callers().version(), remembered, "nobody was changed");
+    let beside = Sqlite::open(&folder.path().join("test.db"), BUSY, OpenAs::Command).unwrap();
+    insert(&beside, 2).await.unwrap();
+    assert_eq!(sqlite.callers().version(), None);
+    insert(&sqlite, 3).await.unwrap();
+    assert!(sqlite.callers().version() > remembered);
+    // A job that fails leaves nothing to commit.
+    insert(&sqlite, 3).await.unwrap_err();
+    insert(&beside, 4).await.unwrap();
+    assert_eq!(sqlite.callers().version(), None);
+    sqlite.close().await;
+    drop(sqlite);
+    beside.close().await;
+    drop(beside);
+    let again = open(&folder);
+    insert(&again, 5).await.unwrap();
+    assert!(again.callers().version().is_some());
+}
+
 type Held = tokio::task::JoinHandle<Result<(), StoreError>>;
 
 /// Holds the writer until what it returns first is dropped, so that what is sent meanwhile becomes one group with the holding job.
