@@ -11,6 +11,8 @@ use tracing_subscriber::fmt::MakeWriter;
 const GATHER: Duration = Duration::from_millis(2);
 /// Bytes that wait at most: whoever logs more writes them out itself, and so waits for a reader that is slow.
 const MOST: usize = 256 * 1024;
+/// Bytes that Linux writes to a pipe without anything in between: <https://man7.org/linux/man-pages/man7/pipe.7.html>.
+const ATOMIC: usize = 4096;
 
 /// What is written, and what waits to be. Cheap to clone.
 pub(super) struct Lines<W = io::Stderr> {
@@ -73,8 +75,11 @@ impl<W: Write> Shared<W> {
     fn flush(&self) {
         let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
         let mut bytes = std::mem::take(&mut self.waiting().bytes);
-        // There is no place left to say that it failed.
-        let _ = out.write_all(&bytes).and_then(|()| out.flush());
+        for piece in pieces(&bytes) {
+            // There is no place left to say that it failed.
+            let _ = out.write_all(piece);
+        }
+        let _ = out.flush();
         bytes.clear();
         let mut waiting = self.waiting();
         if waiting.bytes.is_empty() {
@@ -95,6 +100,19 @@ impl<W: Write> Shared<W> {
             self.came.notify_one();
         }
     }
+}
+
+/// Whole lines, in pieces that a pipe takes at once: what others write to it stands between them then, and never inside of one. A longer line is a
+/// piece by itself.
+fn pieces(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let room = bytes.get(..ATOMIC).unwrap_or(bytes);
+        let newline = |&byte: &u8| byte == b'\n';
+        let end = room.iter().rposition(newline).or_else(|| bytes.iter().position(newline));
+        let (piece, rest) = bytes.split_at(end.map_or(bytes.len(), |end| end + 1));
+        bytes = rest;
+        (!piece.is_empty()).then_some(piece)
+    })
 }
 
 #[allow(clippy::disallowed_methods, reason = "on a thread of its own, which nobody else needs")]
@@ -167,9 +185,33 @@ mod tests {
             say(&lines, line);
         }
         lines.flush();
-        let written = kept.0.lock().unwrap().clone();
-        assert_eq!(written.concat(), said.concat());
-        assert!(written.len() < said.len() / 2, "{} writes", written.len());
+        assert_eq!(kept.0.lock().unwrap().concat(), said.concat());
+    }
+
+    #[test]
+    fn lines_that_wait_share_a_write() {
+        let kept = Kept::default();
+        // Nobody serves here.
+        let waiting = Mutex::new(Waiting { is_served: true, ..Waiting::default() });
+        let shared = Shared { waiting, came: Condvar::new(), out: Mutex::new(kept.clone()) };
+        shared.push(b"a\n", false);
+        shared.push(b"b\n", false);
+        assert_eq!(*kept.0.lock().unwrap(), [""; 0]);
+        shared.flush();
+        assert_eq!(*kept.0.lock().unwrap(), ["a\nb\n"]);
+        let much = vec![b'c'; MOST];
+        shared.push(&much, false);
+        assert_eq!(kept.0.lock().unwrap().len(), 2, "more than may wait does not");
+    }
+
+    #[test]
+    fn a_piece_is_made_of_whole_lines() {
+        let line = |length: usize| format!("{}\n", "x".repeat(length - 1));
+        let text = [line(3000), line(1000), line(200), line(9000), line(10)].concat();
+        let lengths: Vec<usize> = pieces(text.as_bytes()).map(<[u8]>::len).collect();
+        assert_eq!(lengths, [4000, 200, 9000, 10]);
+        assert_eq!(pieces(b"no end").collect::<Vec<_>>(), [b"no end"]);
+        assert_eq!(pieces(b"").count(), 0);
     }
 
     #[test]
@@ -180,9 +222,17 @@ mod tests {
         while kept.0.lock().unwrap().is_empty() {
             std::thread::yield_now();
         }
-        let urgent = Line { shared: &lines.shared, is_urgent: true }.write_all(b"b\n");
-        urgent.unwrap();
-        assert_eq!(kept.0.lock().unwrap().concat(), "a\nb\n");
+        let logging = tracing_subscriber::fmt().with_writer(lines).with_ansi(false).without_time().finish();
+        tracing::subscriber::with_default(logging, || {
+            for wrong in [true, false] {
+                match wrong {
+                    true => tracing::warn!("beware"),
+                    false => tracing::error!("broken"),
+                }
+                let told = if wrong { "beware" } else { "broken" };
+                assert!(kept.0.lock().unwrap().concat().contains(told), "it is there when the call returns");
+            }
+        });
     }
 
     #[test]
