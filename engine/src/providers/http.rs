@@ -55,8 +55,6 @@ fn builder(settings: &ProviderSettings) -> ClientBuilder {
     Client::builder()
         .user_agent(concat!("parlor/", env!("CARGO_PKG_VERSION")))
         .redirect(Policy::none())
-        // Attempts are made, counted and billed by the routes; and each request would be copied for one more.
-        .retry(reqwest::retry::never().max_retries_per_request(0))
         .connect_timeout(settings.connect_timeout)
         .pool_max_idle_per_host(MAX_IDLE_PER_HOST)
         .tcp_nodelay(true)
