@@ -2,7 +2,7 @@
 """Measures a search among one person's messages: python3 bench/search.py
 
 Builds Parlor (profile `perf`), seeds a SQLite file, and asks `GET /api/v1/conversations?q=` for words that are rare, frequent and nowhere;
-beside it, in the same file, the scan of all messages that the index took the place of. Then it deletes the account.
+beside it, in the same file, a scan of all messages with LIKE. Then it deletes the account.
 """
 import argparse
 import json
@@ -21,7 +21,7 @@ from servers import REPO
 
 PASSWORD = "a long password"
 PER_CONVERSATION = 10
-# The earlier query, for one word.
+# For one word.
 SCAN = """SELECT id FROM conversations WHERE account_id = 1 AND is_archived = 0 AND (title LIKE ?1 OR id IN (
     SELECT m.conversation_id FROM conversations mine JOIN messages m ON m.conversation_id = mine.id
     WHERE mine.account_id = 1 AND m.content LIKE ?1)) ORDER BY is_pinned DESC, updated_at DESC, id DESC LIMIT 21"""

@@ -25,7 +25,7 @@ const RESTS: u32 = 9;
 const MESSAGES: i64 = 50;
 const BYTES: i64 = 256 << 10;
 /// How long an id has been seen before everything below it must have appeared: longer than any transaction that stores messages.
-const SETTLED_AFTER: Duration = Duration::from_secs(60);
+const SETTLED_AFTER: Duration = Duration::from_secs(300);
 
 /// Indexes until it is stopped.
 pub(super) async fn index(app: App, holder: String, stop: CancellationToken) {
@@ -68,17 +68,15 @@ impl Indexer {
     async fn step(&mut self) -> Result<Duration, StoreError> {
         let began = Instant::now();
         let db = self.app.db().clone();
-        if db.forget_deleted_messages(MESSAGES).await? {
-            return Ok(began.elapsed().saturating_mul(RESTS));
-        }
+        let has_forgotten = db.forget_deleted_messages(MESSAGES).await?;
         // Without anything to do nothing is written.
         let state = db.index_state().await?;
         let now = self.app.clock().now();
-        let up_to = if db.shows_ids_in_order() { state.newest } else { self.settled.after(state.newest, now) };
+        let up_to = if db.shows_ids_in_order() { state.newest } else { self.settled.after(state.newest, began) };
         let behind = u32::try_from((state.newest - state.cursor).max(0)).unwrap_or(u32::MAX);
         metrics::gauge!("parlor_search_unindexed_messages").set(f64::from(behind));
         if up_to <= state.cursor {
-            return Ok(LOOK_EVERY);
+            return Ok(if has_forgotten { began.elapsed().saturating_mul(RESTS) } else { LOOK_EVERY });
         }
         if !self.may_index(now).await? {
             return Ok(ASK_EVERY);
@@ -111,14 +109,14 @@ impl Indexer {
 struct Settled {
     id: i64,
     /// An id that was the highest, and when.
-    seen: Option<(i64, Timestamp)>,
+    seen: Option<(i64, Instant)>,
 }
 
 impl Settled {
     /// What is settled after the highest id of `now` is this.
-    fn after(&mut self, newest: i64, now: Timestamp) -> i64 {
+    fn after(&mut self, newest: i64, now: Instant) -> i64 {
         match self.seen {
-            Some((_, at)) if now.since(at) < SETTLED_AFTER => {}
+            Some((_, at)) if now.saturating_duration_since(at) < SETTLED_AFTER => {}
             Some((id, _)) => {
                 self.id = id;
                 self.seen = Some((newest, now));
@@ -134,20 +132,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_is_settled_when_it_has_been_seen_for_a_minute() {
-        let at = |seconds| Timestamp::from_micros(0).plus(Duration::from_secs(seconds));
+    fn an_id_is_settled_when_it_has_been_seen_for_five_minutes() {
+        let start = Instant::now();
         let mut settled = Settled::default();
-        for (newest, seconds, expected) in [
-            (10, 0, 0),
-            (20, 30, 0),
-            (30, 59, 0),
-            (40, 60, 10),
-            (50, 100, 10),
-            (60, 120, 40),
-            (60, 500, 60),
-            (60, 900, 60),
-        ] {
-            assert_eq!(settled.after(newest, at(seconds)), expected, "at {seconds}");
+        for (newest, minutes, expected) in
+            [(10, 0, 0), (20, 2, 0), (30, 4, 0), (40, 5, 10), (50, 9, 10), (60, 10, 40), (60, 30, 60), (60, 60, 60)]
+        {
+            assert_eq!(settled.after(newest, start + Duration::from_secs(minutes * 60)), expected, "at {minutes}");
         }
     }
 }

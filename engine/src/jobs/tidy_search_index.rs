@@ -1,4 +1,4 @@
-//! Takes the words of deleted messages out of SQLite's index for good, and makes one part of its many.
+//! Takes the words of deleted messages out of SQLite's index for good, when there are any, by making one part of its many.
 
 use std::time::Duration;
 
@@ -24,6 +24,7 @@ impl Job for TidySearchIndex {
 
     fn run<'a>(&'a self, app: &'a App, _: &'a Payload) -> BoxFuture<'a, Result<(), JobError>> {
         async move {
+            let Some(leftovers) = app.db().search_leftovers().await? else { return Ok(()) };
             let mut begun = Instant::now();
             let mut goes_on = app.db().tidy_index(true).await?;
             while goes_on {
@@ -31,6 +32,7 @@ impl Job for TidySearchIndex {
                 begun = Instant::now();
                 goes_on = app.db().tidy_index(false).await?;
             }
+            app.db().note_tidied(leftovers).await?;
             Ok(())
         }
         .boxed()

@@ -102,7 +102,37 @@ impl Db {
                     tx.execute("DELETE FROM message_words WHERE rowid = ?", params![*id]).await?;
                     tx.execute("DELETE FROM deleted_messages WHERE id = ?", params![*id]).await?;
                 }
+                let sql = "INSERT INTO search_leftovers (id, messages) VALUES (1, ?) \
+                           ON CONFLICT (id) DO UPDATE SET messages = messages + excluded.messages";
+                tx.execute(sql, params![i64::try_from(ids.len()).unwrap_or(limit)]).await?;
                 Ok(true)
+            })
+        })
+        .await
+    }
+
+    /// How many messages have been taken out of SQLite's index whose words may still be in it: to be told to [`Db::note_tidied`] when they have gone.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn search_leftovers(&self) -> Result<Option<i64>, StoreError> {
+        if !self.shows_ids_in_order() {
+            return Ok(None);
+        }
+        let sql = "SELECT messages FROM search_leftovers WHERE id = 1";
+        self.read(move |tx| Box::pin(async move { tx.fetch_optional(sql, &[], |row| row.get(0)).await })).await
+    }
+
+    /// Notes that the words of so many have gone; those of messages that were taken out meanwhile may still be there.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn note_tidied(&self, messages: i64) -> Result<(), StoreError> {
+        self.write(move |tx| {
+            Box::pin(async move {
+                let sql = "DELETE FROM search_leftovers WHERE id = 1 AND messages = ?";
+                tx.execute(sql, params![messages]).await?;
+                Ok(())
             })
         })
         .await
@@ -190,20 +220,31 @@ async fn next_step(tx: &mut Tx<'_>, batch: IndexBatch) -> Result<Step, StoreErro
     let all = fitting == sizes.len() && i64::try_from(fitting).is_ok_and(|count| count < batch.messages);
     let last = sizes[..fitting].last().map(|(id, _)| *id);
     let to = if all { end } else { last.unwrap_or(from) };
-    let documents = tx
+    let texts = tx
         .fetch(
             "SELECT m.id, c.account_id, SUBSTR(m.content, 1, 262144) FROM messages m JOIN conversations c ON c.id = m.conversation_id \
              WHERE m.id > ? AND m.id <= ? ORDER BY m.id",
             params![from, last.unwrap_or(from)],
             |row| {
                 let owner = row.decode(1, "an id", |id: i64| AccountId::new(id).ok())?;
-                let words = document(owner, &row.get::<String>(2)?);
-                let id = row.get(0)?;
-                Ok(words.map(|words| Document { id, words }))
+                Ok((row.get::<i64>(0)?, owner, row.get::<String>(2)?))
             },
         )
         .await?;
-    Ok(Step { from, to, documents: documents.into_iter().flatten().collect() })
+    let mut documents = Vec::with_capacity(texts.len());
+    for (id, owner, text) in texts {
+        documents.extend(document(owner, &text).map(|words| Document { id, words }));
+        let_others_run(tx).await;
+    }
+    Ok(Step { from, to, documents })
+}
+
+/// Between two texts that are taken apart: that is work for the processor, and on a database server's client others' streams wait for it. SQLite's
+/// jobs have threads of their own.
+pub(super) async fn let_others_run(tx: &mut Tx<'_>) {
+    if !matches!(tx, Tx::Sqlite(_)) {
+        tokio::task::yield_now().await;
+    }
 }
 
 async fn keep(tx: &mut Tx<'_>, step: &Step) -> Result<i64, StoreError> {

@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, HashMap};
 pub(super) use index::index_now;
 pub use index::{IndexBatch, IndexState};
 
-use self::index::{SEARCHED_TOKENS, cursor, newest, owned};
+use self::index::{SEARCHED_TOKENS, cursor, let_others_run, newest, owned};
 use super::conversations::{ConversationFilter, ConversationPlace, conversations_by_ids};
 use super::{Row, StoreError, Tx, tx::params};
 use crate::domain::{AccountId, Conversation, SEARCHED_CHARS, Search};
@@ -18,8 +18,9 @@ const SCANNED_MESSAGES: i64 = 2_000;
 const SCANNED_TOKENS: i64 = 1024 * 1024;
 /// Up to so many messages of everybody's are looked through for their owner; of more, the owner's conversations are looked through for them.
 const FEW_MESSAGES: i64 = 20_000;
-/// Titles that are read at once.
+/// Titles that are read at once, and how often that is done at most in one search.
 const TITLES: i64 = 1_000;
+const TITLE_PAGES: usize = 50;
 const _: () = assert!(SEARCHED_CHARS == 262_144, "the queries of this module say it too");
 
 /// Where a conversation stands among what was found: whether it is pinned, when it was last spoken in, its id.
@@ -150,8 +151,13 @@ async fn beyond_index(tx: &mut Tx<'_>, scope: Scope, search: &Search, found: &mu
         )
     };
     let params = params![oldest - 1, owner, archived, after.0, after.1, after.2, SCANNED_MESSAGES];
-    let places = tx.fetch(texts, params, |row| Ok(search.finds(&row.get::<String>(3)?).then_some(place(row)?))).await?;
-    places.into_iter().flatten().for_each(|place| found.add(place));
+    let texts = tx.fetch(texts, params, |row| Ok((place(row)?, row.get::<String>(3)?))).await?;
+    for (place, text) in texts {
+        if search.finds(&text) {
+            found.add(place);
+        }
+        let_others_run(tx).await;
+    }
     Ok(())
 }
 
@@ -159,7 +165,7 @@ async fn beyond_index(tx: &mut Tx<'_>, scope: Scope, search: &Search, found: &mu
 async fn in_titles(tx: &mut Tx<'_>, scope: Scope, search: &Search, found: &mut Found) -> Result<(), StoreError> {
     let Scope { owner, archived, after } = scope;
     let mut last = 0;
-    loop {
+    for _ in 0..TITLE_PAGES {
         let params = params![owner, last, archived, after.0, after.1, after.2, TITLES];
         let titles = tx
             .fetch(
@@ -179,5 +185,7 @@ async fn in_titles(tx: &mut Tx<'_>, scope: Scope, search: &Search, found: &mut F
         if i64::try_from(titles.len()).unwrap_or(TITLES) < TITLES {
             return Ok(());
         }
+        let_others_run(tx).await;
     }
+    Ok(())
 }

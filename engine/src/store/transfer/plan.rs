@@ -7,7 +7,7 @@ use crate::store::migrations::{self, STANDING};
 use crate::store::{Kind, StoreError};
 
 /// What is made out of other tables, and made anew in the target.
-const DERIVED: [&str; 3] = ["message_words", "search_cursor", "deleted_messages"];
+const DERIVED: [&str; 4] = ["message_words", "search_cursor", "deleted_messages", "search_leftovers"];
 
 /// A table with what reading and writing it needs.
 #[derive(Debug, Clone, PartialEq, Eq)]

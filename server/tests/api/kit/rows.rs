@@ -10,7 +10,7 @@ pub fn rows(server: &TestServer) -> BTreeMap<String, i64> {
     let mut tables = database
         .prepare(
             "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND name NOT LIKE 'sqlite_%' \
-             AND name NOT IN ('search_cursor', 'deleted_messages', 'leases')",
+             AND name NOT IN ('search_cursor', 'deleted_messages', 'search_leftovers', 'leases')",
         )
         .unwrap();
     let names: Vec<String> = tables.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
