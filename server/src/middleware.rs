@@ -28,14 +28,14 @@ type Answering = BoxFuture<'static, Result<Response, Infallible>>;
 #[derive(Clone)]
 pub struct Observed<S> {
     inner: S,
-    /// The same for pages of other origins. Whoever is no such page is spared what only those need to be told.
-    shared: Cors<S>,
+    /// The same for requests of pages, which are told what another origin may do; others are spared that.
+    for_pages: Cors<S>,
     context: Context,
 }
 
 impl<S: Clone> Observed<S> {
     pub fn new(inner: S, cors: &CorsLayer, context: Context) -> Self {
-        Self { shared: cors.layer(inner.clone()), inner, context }
+        Self { for_pages: cors.layer(inner.clone()), inner, context }
     }
 }
 
@@ -59,7 +59,7 @@ where
         let context = self.context.clone();
         let is_of_a_page = request.headers().contains_key(header::ORIGIN) || request.method() == Method::OPTIONS;
         let answering = catch_unwind(AssertUnwindSafe(|| match is_of_a_page {
-            true => Either::Left(self.shared.call(request)),
+            true => Either::Left(self.for_pages.call(request)),
             false => Either::Right(self.inner.call(request)),
         }));
         Box::pin(async move {

@@ -60,3 +60,18 @@ async fn the_settings_origins_replace_the_usual_one() {
     }
     assert_eq!(preflight(&server, "http://localhost:3000").await.header("access-control-allow-origin"), "");
 }
+
+#[tokio::test]
+async fn who_is_no_page_is_told_nothing_of_origins_but_that_answers_depend_on_them() {
+    let server = Setup::new().start();
+    let told = |answer: &Answer| {
+        let names = answer.headers.keys().map(|name| name.as_str());
+        names.filter(|name| name.starts_with("access-control-")).count()
+    };
+    let plain = send(server.get("/health")).await;
+    assert_eq!((plain.status.as_u16(), told(&plain)), (200, 0));
+    assert!(plain.header("vary").contains("origin"));
+    let page = send(server.get("/health").header("origin", "http://localhost:3000")).await;
+    assert_eq!(page.header("access-control-allow-origin"), "http://localhost:3000");
+    assert!(page.header("vary").contains("origin"));
+}
