@@ -11,7 +11,7 @@ use parlor_engine::shared::{BusEvent, LinkState, Shared};
 use secrecy::SecretString;
 use tempfile::TempDir;
 
-use crate::kit::{PATIENCE, RedisProcess, SECRET, settings, shared, unique};
+use crate::kit::{PATIENCE, RedisProcess, SECRET, redis_with_tls, settings, shared, unique};
 
 /// A CA and a certificate for 127.0.0.1 that it has signed.
 fn certificates(folder: &Path) {
@@ -39,7 +39,7 @@ mod redis {
     async fn tls_with_a_user_and_a_password_works_and_all_three_are_checked() {
         let folder = TempDir::new().unwrap();
         certificates(folder.path());
-        let process = RedisProcess::with_tls(folder.path(), "ann", "a-p@ss");
+        let process = redis_with_tls(folder.path(), "ann", "a-p@ss");
         let at = |login: &str, ca: Option<&str>| {
             let ca = ca.map(|name| folder.path().join(name));
             SharedSettings { redis_ssl_ca: ca, ..settings(&format!("rediss://{login}@127.0.0.1:{}", process.port)) }

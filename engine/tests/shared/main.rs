@@ -7,4 +7,6 @@ mod counters;
 #[path = "../support/database.rs"]
 mod database;
 mod kit;
+#[path = "../support/redis.rs"]
+mod redis;
 mod replicas;

@@ -9,6 +9,8 @@ mod idle;
 mod kill;
 mod kit;
 mod locks;
+#[path = "../../../engine/tests/support/redis.rs"]
+mod redis;
 mod restart;
 mod servers;
 mod shutdown;

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use crate::database::with_database;
 use crate::kit::{Socket, Stream, until};
+use crate::redis::RedisProcess;
 use crate::support::{Setup, TestServer, text_of};
 
 macro_rules! on_postgres {
@@ -31,7 +32,9 @@ on_postgres!(
     redis = true:
         what_a_killed_server_was_writing_is_followed_to_its_end_on_the_other,
         an_answer_is_read_and_stopped_on_another_server,
-        a_message_appears_on_a_socket_of_another_server;
+        a_message_appears_on_a_socket_of_another_server,
+        what_is_read_elsewhere_goes_on_while_redis_goes_and_comes_back,
+        what_runs_elsewhere_is_stopped_while_redis_is_away;
 );
 
 struct World {
@@ -39,6 +42,7 @@ struct World {
     two: TestServer,
     token: String,
     upstream: FakeUpstream,
+    redis: Option<RedisProcess>,
 }
 
 async fn on_two_servers<F: Future<Output = ()>>(with_redis: bool, test: impl FnOnce(World) -> F) {
@@ -49,14 +53,13 @@ async fn on_two_servers<F: Future<Output = ()>>(with_redis: bool, test: impl FnO
             .env("DATABASE_URL", &url)
             .env("DATABASE__SERVER_LEASE_SECONDS", "3")
             .env("CHAT__CHECKPOINT_INTERVAL_SECONDS", "1");
-        if with_redis {
-            let redis =
-                std::env::var("PARLOR_TEST_REDIS_URL").expect("PARLOR_TEST_REDIS_URL is not set: see scripts/services");
-            setup = setup.env("REDIS_URL", &redis);
+        let redis = with_redis.then(RedisProcess::start);
+        if let Some(redis) = &redis {
+            setup = setup.env("REDIS_URL", &redis.url());
         }
         let (one, two) = (setup.clone().start(), setup.start());
         let token = one.sign_up("user@example.com").await;
-        test(World { one, two, token, upstream }).await;
+        test(World { one, two, token, upstream, redis }).await;
     };
     with_database("PARLOR_TEST_POSTGRES_URL", run).await;
 }
@@ -84,7 +87,7 @@ async fn answers(server: &TestServer, token: &str) -> Value {
 }
 
 async fn what_a_killed_server_was_writing_is_followed_to_its_end_on_the_other(world: World) {
-    let World { mut one, two, token, .. } = world;
+    let World { mut one, two, token, redis: _redis, .. } = world;
     let (_stream, id) = begin(&one, &token, "mock-stall5").await;
     let mut elsewhere = follow(&two, &token, &id, 0).await;
     // The fifth chunk is the last before the silence.
@@ -109,7 +112,7 @@ async fn what_a_killed_server_was_writing_is_followed_to_its_end_on_the_other(wo
 }
 
 async fn an_answer_is_read_and_stopped_on_another_server(world: World) {
-    let World { one, two, token, upstream } = world;
+    let World { one, two, token, upstream, redis: _redis } = world;
     let (stream, id) = begin(&one, &token, "mock-20ms-30tok").await;
     let elsewhere = follow(&two, &token, &id, 2).await.rest().await;
     let here = stream.rest().await;
@@ -126,7 +129,7 @@ async fn an_answer_is_read_and_stopped_on_another_server(world: World) {
 }
 
 async fn a_server_that_stops_leaves_at_once(world: World) {
-    let World { mut one, two, token, .. } = world;
+    let World { mut one, two, token, redis: _redis, .. } = world;
     answers(&one, &token).await;
     one.signal("TERM");
     assert_eq!(one.wait().code(), Some(0));
@@ -135,20 +138,14 @@ async fn a_server_that_stops_leaves_at_once(world: World) {
 }
 
 async fn a_message_appears_on_a_socket_of_another_server(world: World) {
-    let World { one, two, token, .. } = world;
+    let World { one, two, token, redis: _redis, .. } = world;
     let me: Value = two.get("/api/users/me").bearer_auth(&token).send().await.unwrap().json().await.unwrap();
     let mut socket = Socket::open_at(&two, &token, &format!("/api/v1/chat/ws/{}", me["id"])).await;
     let body = json!({"message": "from afar", "model": "mock-3tok"});
     let sent = one.post("/api/chat", &body).bearer_auth(&token).send().await.unwrap();
     let sent: Value = sent.json().await.unwrap();
-    let told = loop {
-        let told = socket.until("message").await;
-        // Accounts of other tests have the same number in the same Redis.
-        if told["answer_id"] == sent["message_id"] {
-            break told;
-        }
-    };
-    assert_eq!(told["message"]["content"], "from afar");
+    let told = socket.until("message").await;
+    assert_eq!((&told["answer_id"], &told["message"]["content"]), (&sent["message_id"], &json!("from afar")));
     let mut text = String::new();
     loop {
         let frame = socket.until("answer").await;
@@ -159,4 +156,42 @@ async fn a_message_appears_on_a_socket_of_another_server(world: World) {
         }
     }
     assert_eq!(text, sent["reply"]);
+}
+
+async fn what_is_read_elsewhere_goes_on_while_redis_goes_and_comes_back(world: World) {
+    let World { one, two, token, mut redis, .. } = world;
+    let redis = redis.as_mut().unwrap();
+    let (mut stream, id) = begin(&one, &token, "mock-20ms-400tok").await;
+    let mut elsewhere = follow(&two, &token, &id, 0).await;
+    let (mut here, mut there) = (Vec::new(), Vec::new());
+    for _ in 0..20 {
+        there.push(elsewhere.next().await.unwrap());
+    }
+    redis.stop();
+    for _ in 0..150 {
+        here.push(stream.next().await.unwrap());
+    }
+    // Neither server needs it to take a message.
+    answers(&one, &token).await;
+    answers(&two, &token).await;
+    redis.go_on();
+    here.extend(stream.rest().await);
+    there.extend(elsewhere.rest().await);
+    let numbers: Vec<_> = there.iter().map(|event| event.id).collect();
+    assert_eq!(numbers, (1..=402).collect::<Vec<_>>());
+    // Its first reader had read up to the first chunk before.
+    assert_eq!(there[2..], here);
+    assert_eq!(there.last().unwrap().name, "done");
+    assert_eq!(follow(&two, &token, &id, 0).await.rest().await, there);
+}
+
+async fn what_runs_elsewhere_is_stopped_while_redis_is_away(world: World) {
+    let World { one, two, token, upstream, mut redis } = world;
+    let (stream, id) = begin(&one, &token, "mock-stall3").await;
+    redis.as_mut().unwrap().stop();
+    let stop = two.post(&format!("/api/v1/chat/messages/{id}/stop"), &json!({})).bearer_auth(&token);
+    let stopped: Value = stop.send().await.unwrap().json().await.unwrap();
+    assert_eq!(stopped["finish_reason"], "cancelled");
+    assert_eq!(stream.rest().await.last().unwrap().data["finish_reason"], "cancelled");
+    until(async || (upstream.open() == 0).then_some(())).await;
 }
