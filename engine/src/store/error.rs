@@ -53,10 +53,12 @@ pub enum StoreError {
     #[error("the database server cannot be reached: {0}")]
     Unreachable(&'static str),
     /// The database server said no. Its words may hold people's data, so only their code is kept.
-    #[error("{database}: error {code}")]
+    #[error("{database}: {meaning} (error {code})")]
     Server {
         /// Which one.
         database: &'static str,
+        /// What that code means, where an operator can do something about it.
+        meaning: &'static str,
         /// Its code.
         code: String,
     },

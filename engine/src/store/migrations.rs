@@ -3,7 +3,7 @@
 use sha2::{Digest, Sha256};
 
 use super::dialect::Dialect;
-use super::server::{MYSQL, Mysql, POSTGRES, Postgres, meaning};
+use super::server::{MYSQL, Mysql, POSTGRES, Postgres, check_mysql, check_postgres, meaning};
 use super::sqlite::Sqlite;
 use super::{Backend, Db, Kind, Reader, StoreError, Value, Values};
 use crate::config::{DatabaseSettings, DatabaseUrl};
@@ -155,6 +155,10 @@ async fn migrate_postgres(postgres: &Postgres, now: Timestamp) -> Result<Vec<Mig
         sqlx::query("SET LOCAL statement_timeout = 0").execute(&mut *tx).await?;
         sqlx::query("SET LOCAL lock_timeout = 0").execute(&mut *tx).await?;
         sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(LOCK_NUMBER).execute(&mut *tx).await?;
+        let version: String = sqlx::query_scalar("SHOW server_version").fetch_one(&mut *tx).await?;
+        if let Err(refused) = check_postgres(&version) {
+            return Ok(Err(refused));
+        }
         sqlx::raw_sql(TABLE).execute(&mut *tx).await?;
         let applied: Vec<(i64, String)> = sqlx::query_as(RECORDED).fetch_all(&mut *tx).await?;
         if let Err(refused) = check(&applied) {
@@ -193,6 +197,9 @@ async fn migrate_mysql(mysql: &Mysql, now: Timestamp) -> Result<Vec<MigrationSta
             return Ok(Err(StoreError::Overloaded));
         }
         let version: String = sqlx::query_scalar("SELECT VERSION()").fetch_one(&mut connection).await?;
+        if let Err(refused) = check_mysql(&version) {
+            return Ok(Err(refused));
+        }
         let is_mariadb = version.contains("MariaDB");
         sqlx::raw_sql(TABLE).execute(&mut connection).await?;
         let applied: Vec<(i64, String)> = sqlx::query_as(RECORDED).fetch_all(&mut connection).await?;

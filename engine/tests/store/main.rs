@@ -19,6 +19,7 @@ mod migrations;
 mod outbox;
 mod quotas;
 mod refresh_tokens;
+mod refusals;
 mod search;
 mod transactions;
 mod transfer;

@@ -3,6 +3,8 @@
 
 mod mysql;
 mod postgres;
+mod transactions;
+mod version;
 
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
@@ -19,6 +21,7 @@ use crate::config::DatabaseSettings;
 
 pub(super) use mysql::Mysql;
 pub(super) use postgres::Postgres;
+pub(super) use version::{check_mysql, check_postgres};
 
 /// How often a transaction is tried whose changes clash with another's.
 const TRIES: u32 = 8;
@@ -103,7 +106,9 @@ pub(super) fn meaning(error: &sqlx::Error, codes: &Codes) -> StoreError {
             } else if codes.absent.contains(&code.as_str()) {
                 StoreError::Unreachable("it is stopping or starting")
             } else {
-                StoreError::Server { database: codes.database, code }
+                let known = codes.meanings.iter().find(|(known, _)| *known == code);
+                let meaning = known.map_or("it refuses a statement", |(_, meaning)| meaning);
+                StoreError::Server { database: codes.database, meaning, code }
             }
         }
         sqlx::Error::PoolTimedOut => StoreError::Overloaded,
@@ -151,7 +156,15 @@ pub(super) struct Codes {
     busy: &'static [&'static str],
     /// Refused because it comes or goes.
     absent: &'static [&'static str],
+    /// Refused for what an operator can mend.
+    meanings: &'static [(&'static str, &'static str)],
 }
+
+const NO_ENTRY: &str = "it does not let this user in: its name, its password, or from where it comes";
+const NO_DATABASE: &str = "it has no such database, or this user may not use it";
+const NOT_ALLOWED: &str = "this user may not do what Parlor needs: give it all rights on its database";
+const NO_DISK: &str = "its disk is full";
+const READ_ONLY: &str = "it takes no changes: it may be a standby";
 
 /// SQLSTATE: <https://www.postgresql.org/docs/current/errcodes-appendix.html>
 pub(super) const POSTGRES: Codes = Codes {
@@ -163,6 +176,19 @@ pub(super) const POSTGRES: Codes = Codes {
     busy: &["53300", "55P03", "57014"],
     // admin_shutdown, crash_shutdown, cannot_connect_now
     absent: &["57P01", "57P02", "57P03"],
+    meanings: &[
+        // invalid_authorization_specification, invalid_password
+        ("28000", NO_ENTRY),
+        ("28P01", NO_ENTRY),
+        // invalid_catalog_name
+        ("3D000", NO_DATABASE),
+        // insufficient_privilege
+        ("42501", NOT_ALLOWED),
+        // disk_full
+        ("53100", NO_DISK),
+        // read_only_sql_transaction
+        ("25006", READ_ONLY),
+    ],
 };
 
 /// Error numbers, which are finer than its SQLSTATE: <https://dev.mysql.com/doc/mysql-errors/8.0/en/server-error-reference.html>
@@ -177,4 +203,23 @@ pub(super) const MYSQL: Codes = Codes {
     busy: &["1040", "1203", "1205"],
     // ER_SERVER_SHUTDOWN, ER_QUERY_INTERRUPTED
     absent: &["1053", "1317"],
+    meanings: &[
+        // ER_ACCESS_DENIED_ERROR, ER_DBACCESS_DENIED_ERROR, ER_BAD_DB_ERROR
+        ("1045", NO_ENTRY),
+        ("1044", NO_DATABASE),
+        ("1049", NO_DATABASE),
+        // ER_TABLEACCESS_DENIED_ERROR, ER_SPECIFIC_ACCESS_DENIED_ERROR
+        ("1142", NOT_ALLOWED),
+        ("1227", NOT_ALLOWED),
+        // ER_DISK_FULL, ER_RECORD_FILE_FULL
+        ("1021", NO_DISK),
+        ("1114", NO_DISK),
+        // ER_OPTION_PREVENTS_STATEMENT, ER_READ_ONLY_MODE
+        ("1290", READ_ONLY),
+        ("1836", READ_ONLY),
+        // ER_NET_PACKET_TOO_LARGE
+        ("1153", "a value is longer than its max_allowed_packet"),
+        // ER_SECURE_TRANSPORT_REQUIRED
+        ("3159", "it takes connections with TLS alone: set ssl-mode=REQUIRED in the URL"),
+    ],
 };

@@ -2,26 +2,41 @@
 
 use std::path::Path;
 use std::str::FromStr;
-use std::sync::Arc;
 
-use futures_util::future::BoxFuture;
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::mysql::{MySql, MySqlConnectOptions, MySqlSslMode};
 use sqlx::pool::PoolOptions;
-use sqlx::{ConnectOptions as _, Connection as _, MySqlConnection, MySqlPool};
+use sqlx::{ConnectOptions as _, MySqlConnection};
 
-use super::{Again, CONNECT_PATIENCE, MYSQL, check_certificate, meaning, pool, run};
+use super::transactions::{Kind, Server};
+use super::{Codes, MYSQL, check_certificate, pool};
 use crate::config::DatabaseSettings;
 use crate::store::StoreError;
-use crate::store::dialect::{Dialect, Statements};
+use crate::store::dialect::Dialect;
 use crate::store::tx::{Said, Tx};
 
-#[derive(Debug, Clone)]
-pub(in crate::store) struct Mysql {
-    pub(in crate::store) pool: MySqlPool,
-    /// One connection.
-    apart: MySqlPool,
-    statements: Arc<Statements>,
+pub(in crate::store) type Mysql = Server<IsMysql>;
+
+/// MariaDB is one too.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::store) struct IsMysql;
+
+impl Kind for IsMysql {
+    type Database = MySql;
+
+    const DIALECT: Dialect = Dialect::Mysql;
+    const CODES: &'static Codes = &MYSQL;
+    const BEGIN_WRITE: &'static str = "START TRANSACTION";
+    const BEGIN_READ: &'static str = "START TRANSACTION READ ONLY";
+
+    async fn before_read(connection: &mut MySqlConnection) -> sqlx::Result<()> {
+        let snapshot = sqlx::query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ");
+        snapshot.execute(connection).await.map(drop)
+    }
+
+    fn tx<'c>(connection: &'c mut MySqlConnection, said: Said<'c>) -> Tx<'c> {
+        Tx::Mysql(connection, said)
+    }
 }
 
 impl Mysql {
@@ -61,91 +76,8 @@ impl Mysql {
                 })
             })
         };
-        let statements = Arc::new(Statements::new(Dialect::Mysql));
         let apart = prepared(pool(settings).max_connections(1)).connect_lazy_with(options.clone());
-        Ok(Self { pool: prepared(pool(settings)).connect_lazy_with(options), apart, statements })
-    }
-
-    pub(in crate::store) async fn write<T, F>(&self, job: F) -> Result<T, StoreError>
-    where
-        T: Send + 'static,
-        F: for<'t> FnOnce(&'t mut Tx<'_>) -> BoxFuture<'t, Result<T, StoreError>> + Clone + Send + 'static,
-    {
-        self.write_through(&self.pool, job).await
-    }
-
-    /// As [`Self::write`], over a connection that is kept for what must not wait behind everything else.
-    pub(in crate::store) async fn write_apart<T, F>(&self, job: F) -> Result<T, StoreError>
-    where
-        T: Send + 'static,
-        F: for<'t> FnOnce(&'t mut Tx<'_>) -> BoxFuture<'t, Result<T, StoreError>> + Clone + Send + 'static,
-    {
-        self.write_through(&self.apart, job).await
-    }
-
-    async fn write_through<T, F>(&self, pool: &MySqlPool, job: F) -> Result<T, StoreError>
-    where
-        T: Send + 'static,
-        F: for<'t> FnOnce(&'t mut Tx<'_>) -> BoxFuture<'t, Result<T, StoreError>> + Clone + Send + 'static,
-    {
-        let mut again = Again::default();
-        loop {
-            let outcome = self.once(pool, "START TRANSACTION", true, job.clone()).await;
-            if !again.after(&outcome).await {
-                return outcome;
-            }
-        }
-    }
-
-    pub(in crate::store) async fn read<T, F>(&self, job: F) -> Result<T, StoreError>
-    where
-        T: Send + 'static,
-        F: for<'t> FnOnce(&'t mut Tx<'_>) -> BoxFuture<'t, Result<T, StoreError>> + Send + 'static,
-    {
-        self.once(&self.pool, "START TRANSACTION READ ONLY", false, job).await
-    }
-
-    /// Connects once, without the patience that the pool has with a server that is not there.
-    pub(in crate::store) async fn reach(&self) -> Result<(), StoreError> {
-        let failed = |error: sqlx::Error| meaning(&error, &MYSQL);
-        let options = self.pool.connect_options();
-        let connecting = tokio::time::timeout(CONNECT_PATIENCE, MySqlConnection::connect_with(&options)).await;
-        let connection = connecting.map_err(|_| StoreError::Unreachable("it does not answer"))?.map_err(failed)?;
-        connection.close().await.map_err(failed)
-    }
-
-    pub(in crate::store) async fn close(&self) {
-        self.apart.close().await;
-        self.pool.close().await;
-    }
-
-    async fn once<T, F>(&self, pool: &MySqlPool, begin: &'static str, commits: bool, job: F) -> Result<T, StoreError>
-    where
-        F: for<'t> FnOnce(&'t mut Tx<'_>) -> BoxFuture<'t, Result<T, StoreError>> + Send,
-    {
-        let failed = |error: sqlx::Error| meaning(&error, &MYSQL);
-        let mut connection = pool.acquire().await.map_err(failed)?;
-        if !commits {
-            // One state for all of a reader's queries.
-            let snapshot = sqlx::query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ");
-            snapshot.execute(&mut *connection).await.map_err(failed)?;
-        }
-        let mut transaction = connection.begin_with(begin).await.map_err(failed)?;
-        let outcome = run(job(&mut Tx::Mysql(&mut transaction, Said(&self.statements)))).await;
-        match outcome {
-            Ok(value) if commits => {
-                transaction.commit().await.map_err(|error| match failed(error) {
-                    known @ (StoreError::Clash | StoreError::Unreachable(_)) => known,
-                    other => StoreError::Commit(other.to_string()),
-                })?;
-                Ok(value)
-            }
-            outcome => {
-                // Dropped or rolled back, it is undone either way; a connection that is gone is the pool's to notice.
-                let _ = transaction.rollback().await;
-                outcome
-            }
-        }
+        Ok(Self::new(prepared(pool(settings)).connect_lazy_with(options), apart))
     }
 }
 

@@ -1,25 +1,34 @@
 //! PostgreSQL.
 
 use std::str::FromStr;
-use std::sync::Arc;
 
-use futures_util::future::BoxFuture;
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{ConnectOptions as _, Connection as _, PgConnection, PgPool};
+use sqlx::{ConnectOptions as _, PgConnection};
 
-use super::{Again, CONNECT_PATIENCE, POSTGRES, check_certificate, meaning, pool, run};
+use super::transactions::{Kind, Server};
+use super::{Codes, POSTGRES, check_certificate, pool};
 use crate::config::DatabaseSettings;
 use crate::store::StoreError;
-use crate::store::dialect::{Dialect, Statements};
+use crate::store::dialect::Dialect;
 use crate::store::tx::{Said, Tx};
 
-#[derive(Debug, Clone)]
-pub(in crate::store) struct Postgres {
-    pub(in crate::store) pool: PgPool,
-    /// One connection.
-    apart: PgPool,
-    statements: Arc<Statements>,
+pub(in crate::store) type Postgres = Server<IsPostgres>;
+
+#[derive(Debug, Clone, Copy)]
+pub(in crate::store) struct IsPostgres;
+
+impl Kind for IsPostgres {
+    type Database = sqlx::Postgres;
+
+    const DIALECT: Dialect = Dialect::Postgres;
+    const CODES: &'static Codes = &POSTGRES;
+    const BEGIN_WRITE: &'static str = "BEGIN ISOLATION LEVEL READ COMMITTED";
+    const BEGIN_READ: &'static str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+
+    fn tx<'c>(connection: &'c mut PgConnection, said: Said<'c>) -> Tx<'c> {
+        Tx::Postgres(connection, said)
+    }
 }
 
 impl Postgres {
@@ -33,84 +42,7 @@ impl Postgres {
             .application_name("parlor")
             .options([("lock_timeout", milliseconds.as_str()), ("statement_timeout", "60000")])
             .disable_statement_logging();
-        let statements = Arc::new(Statements::new(Dialect::Postgres));
         let apart = pool(settings).max_connections(1).connect_lazy_with(options.clone());
-        Ok(Self { pool: pool(settings).connect_lazy_with(options), apart, statements })
-    }
-
-    pub(in crate::store) async fn write<T, F>(&self, job: F) -> Result<T, StoreError>
-    where
-        T: Send + 'static,
-        F: for<'t> FnOnce(&'t mut Tx<'_>) -> BoxFuture<'t, Result<T, StoreError>> + Clone + Send + 'static,
-    {
-        self.write_through(&self.pool, job).await
-    }
-
-    /// As [`Self::write`], over a connection that is kept for what must not wait behind everything else.
-    pub(in crate::store) async fn write_apart<T, F>(&self, job: F) -> Result<T, StoreError>
-    where
-        T: Send + 'static,
-        F: for<'t> FnOnce(&'t mut Tx<'_>) -> BoxFuture<'t, Result<T, StoreError>> + Clone + Send + 'static,
-    {
-        self.write_through(&self.apart, job).await
-    }
-
-    async fn write_through<T, F>(&self, pool: &PgPool, job: F) -> Result<T, StoreError>
-    where
-        T: Send + 'static,
-        F: for<'t> FnOnce(&'t mut Tx<'_>) -> BoxFuture<'t, Result<T, StoreError>> + Clone + Send + 'static,
-    {
-        let mut again = Again::default();
-        loop {
-            let outcome = self.once(pool, "BEGIN ISOLATION LEVEL READ COMMITTED", true, job.clone()).await;
-            if !again.after(&outcome).await {
-                return outcome;
-            }
-        }
-    }
-
-    pub(in crate::store) async fn read<T, F>(&self, job: F) -> Result<T, StoreError>
-    where
-        T: Send + 'static,
-        F: for<'t> FnOnce(&'t mut Tx<'_>) -> BoxFuture<'t, Result<T, StoreError>> + Send + 'static,
-    {
-        self.once(&self.pool, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", false, job).await
-    }
-
-    /// Connects once, without the patience that the pool has with a server that is not there.
-    pub(in crate::store) async fn reach(&self) -> Result<(), StoreError> {
-        let failed = |error: sqlx::Error| meaning(&error, &POSTGRES);
-        let options = self.pool.connect_options();
-        let connecting = tokio::time::timeout(CONNECT_PATIENCE, PgConnection::connect_with(&options)).await;
-        let connection = connecting.map_err(|_| StoreError::Unreachable("it does not answer"))?.map_err(failed)?;
-        connection.close().await.map_err(failed)
-    }
-
-    pub(in crate::store) async fn close(&self) {
-        self.apart.close().await;
-        self.pool.close().await;
-    }
-
-    async fn once<T, F>(&self, pool: &PgPool, begin: &'static str, commits: bool, job: F) -> Result<T, StoreError>
-    where
-        F: for<'t> FnOnce(&'t mut Tx<'_>) -> BoxFuture<'t, Result<T, StoreError>> + Send,
-    {
-        let failed = |error: sqlx::Error| meaning(&error, &POSTGRES);
-        let mut transaction = pool.begin_with(begin).await.map_err(failed)?;
-        let outcome = run(job(&mut Tx::Postgres(&mut transaction, Said(&self.statements)))).await;
-        match outcome {
-            Ok(value) if commits => {
-                transaction.commit().await.map_err(|error| match failed(error) {
-                    known @ (StoreError::Clash | StoreError::Unreachable(_)) => known,
-                    other => StoreError::Commit(other.to_string()),
-                })?;
-                Ok(value)
-            }
-            outcome => {
-                // Dropped or rolled back, it is undone either way; a connection that is gone is the pool's to notice.
-                let _ = transaction.rollback().await;
-                outcome
-            }
-        }
+        Ok(Self::new(pool(settings).connect_lazy_with(options), apart))
     }
 }
