@@ -6,7 +6,6 @@ use std::time::Duration;
 use rand::Rng;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::caller::session_number;
 use super::error::Limited;
 use super::passwords::Verdict;
 use super::revocation::Revoked;
@@ -15,7 +14,7 @@ use crate::domain::{
     Account, AccountRole, ConversationId, Email, GuestKey, GuestRealm, Invalid, NewPassword, PASSWORD_MAX, PersonName,
     Profile, Username,
 };
-use crate::shared::{Limit, Refused, Subject};
+use crate::shared::{Limit, Refused, Subject, session_number};
 use crate::store::{NewAccount, NewRefreshToken, StoreError};
 
 /// The policies of signing in, by whom one tries to be and by where one tries from.
@@ -271,8 +270,9 @@ impl App {
             || self.is_in_grace(&old_hash).await? && self.db.replace_unused_successor(old_hash, new, now).await?;
         if !rotated {
             tracing::warn!(account = %account.id, "a refresh token came twice: its family is revoked");
-            self.revoke(Revoked::Session(account.id, session_number(&record.family))).await;
+            let session = session_number(&record.family);
             self.db.revoke_refresh_family(record.family, now).await?;
+            self.revoke(Revoked::Session(account.id, session)).await;
             return Err(REFUSED);
         }
         self.session(account, &record.family, successor)

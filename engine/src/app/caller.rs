@@ -1,5 +1,7 @@
 //! Who calls: the first argument of everything that concerns a person's data.
 
+use std::sync::Arc;
+
 use super::AppError;
 use crate::domain::{Account, AccountId, AccountRole, ApiKeyId, Scope, Scopes};
 use crate::shared::Standing;
@@ -12,13 +14,8 @@ pub struct Caller {
     scopes: Option<Scopes>,
     /// The API key that the call is made with.
     api_key: Option<ApiKeyId>,
-    /// The session whose access token the call is made with, by its number.
-    session: Option<u64>,
-}
-
-/// A session's number within this process, made of its family's random text.
-pub(super) fn session_number(family: &str) -> u64 {
-    family.bytes().fold(0, |number: u64, byte| number.wrapping_mul(257).wrapping_add(byte.into()))
+    /// The session whose access token the call is made with, by its family.
+    session: Option<Arc<str>>,
 }
 
 impl Caller {
@@ -28,7 +25,7 @@ impl Caller {
 
     /// Somebody who signed in; `family` is the session's, unless their token is too old to name it.
     pub(super) fn in_session(account: Account, family: Option<&str>) -> Self {
-        Self { session: family.map(session_number), ..Self::new(account) }
+        Self { session: family.map(Arc::from), ..Self::new(account) }
     }
 
     /// A program that holds a key of that account. Without the scope `admin` it is an ordinary user, whatever its owner is.
@@ -86,12 +83,12 @@ impl Caller {
     }
 
     /// The account, and what it proved itself with.
-    pub(super) const fn standing(&self) -> Standing {
+    pub(super) fn standing(&self) -> Standing {
         Standing {
             account: self.account.id,
             token_version: self.account.token_version,
             api_key: self.api_key,
-            session: self.session,
+            session: self.session.clone(),
         }
     }
 

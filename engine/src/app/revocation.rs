@@ -2,13 +2,15 @@
 //!
 //! The bus tells the other replicas. Where it does not reach, [`App::check_open_doors`] finds the same in the database a moment later.
 
+use std::collections::HashSet;
+
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::App;
 use crate::domain::{AccountId, ApiKeyId};
-use crate::shared::BusEvent;
-use crate::store::StoreError;
+use crate::shared::{BusEvent, Standing};
+use crate::store::{Holding, Proofs, StoreError};
 
 /// The bus' topic.
 const TOPIC: &str = "revocations";
@@ -82,8 +84,7 @@ impl App {
                 self.open_doors.shut_session(account, session);
                 Ok(())
             }
-            Revoked::Outdated(account) if self.open_doors.has(account) => self.check_doors_of(vec![account]).await,
-            Revoked::Outdated(_) => Ok(()),
+            Revoked::Outdated(account) => self.check_doors(self.open_doors.standings_of(account)).await,
         };
         if let Err(error) = checked {
             tracing::warn!(%error, "looking at an account's open connections failed; they are looked at again in a moment");
@@ -114,25 +115,38 @@ impl App {
         }
     }
 
-    /// Shuts what is open for accounts that were changed elsewhere: by a command, or by another server that could not say so.
+    /// Shuts what is open with what holds no longer, or belongs to an account that was changed: by a command, or by another server that
+    /// could not say so.
     ///
     /// # Errors
     /// What the database says.
     pub async fn check_open_doors(&self) -> Result<(), StoreError> {
-        self.check_doors_of(self.open_doors.accounts()).await
+        self.check_doors(self.open_doors.standings()).await
     }
 
-    async fn check_doors_of(&self, accounts: Vec<AccountId>) -> Result<(), StoreError> {
-        if accounts.is_empty() {
+    async fn check_doors(&self, mut standings: HashSet<Standing>) -> Result<(), StoreError> {
+        if standings.is_empty() {
             return Ok(());
         }
-        let versions: std::collections::HashMap<_, _> =
-            self.db.token_versions(accounts.clone()).await?.into_iter().collect();
-        for account in accounts {
-            self.open_doors.shut_but(account, versions.get(&account).copied());
-        }
+        let accounts: HashSet<_> = standings.iter().map(|standing| standing.account).collect();
+        let api_keys: HashSet<_> = standings.iter().filter_map(|standing| standing.api_key).collect();
+        let sessions: HashSet<_> = standings.iter().filter_map(|standing| standing.session.as_deref()).collect();
+        let proofs = Proofs {
+            accounts: accounts.into_iter().collect(),
+            api_keys: api_keys.into_iter().collect(),
+            sessions: sessions.into_iter().map(str::to_owned).collect(),
+        };
+        let holding = self.db.what_holds(proofs, self.clock.now()).await?;
+        standings.retain(|standing| !holds(standing, &holding));
+        self.open_doors.shut_all(&standings);
         Ok(())
     }
+}
+
+fn holds(standing: &Standing, holding: &Holding) -> bool {
+    holding.token_versions.get(&standing.account) == Some(&standing.token_version)
+        && standing.api_key.is_none_or(|key| holding.api_keys.contains(&key))
+        && standing.session.as_deref().is_none_or(|session| !holding.ended_sessions.contains(session))
 }
 
 #[cfg(test)]
@@ -143,7 +157,8 @@ mod tests {
     #[test]
     fn what_is_revoked_is_read_as_it_was_written() {
         let (account, key) = (AccountId::new(7).unwrap(), ApiKeyId::new(9).unwrap());
-        for revoked in [Revoked::Account(account), Revoked::Outdated(account), Revoked::Key(account, key)] {
+        let session = Revoked::Session(account, u64::MAX);
+        for revoked in [Revoked::Account(account), Revoked::Outdated(account), Revoked::Key(account, key), session] {
             assert_eq!(Revoked::read(&revoked.write().unwrap()), Some(revoked));
         }
         for other in ["", "{}", r#"{"revoked":"more","account":7}"#, r#"{"revoked":"account","account":0}"#] {

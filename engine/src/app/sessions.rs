@@ -3,10 +3,10 @@
 use secrecy::{ExposeSecret, SecretString};
 
 use super::accounts::new_family;
-use super::caller::session_number;
 use super::revocation::Revoked;
 use super::{App, AppError, Caller, Noun, Session};
 use crate::domain::{NewPassword, Scope};
+use crate::shared::session_number;
 use crate::store::SessionRecord;
 
 /// Sessions that a list shows at most.

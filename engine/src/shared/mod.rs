@@ -13,7 +13,7 @@ pub use bus::{Bus, BusEvent, Subscription};
 pub use cache::Cache;
 pub use counters::{Counted, Counters, Limit, Refused, Subject};
 pub use link::{LinkError, LinkState};
-pub use open_doors::{OpenDoor, OpenDoors, Standing};
+pub use open_doors::{OpenDoor, OpenDoors, Standing, session_number};
 
 use secrecy::SecretString;
 

@@ -1,6 +1,6 @@
 //! What callers hold open, sockets and streams, and the word that ends it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio_util::sync::CancellationToken;
@@ -26,7 +26,7 @@ struct Held {
 }
 
 /// Who opens something, and with what.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Standing {
     /// Whose it is.
     pub account: AccountId,
@@ -34,8 +34,14 @@ pub struct Standing {
     pub token_version: i64,
     /// The API key that it was opened with.
     pub api_key: Option<ApiKeyId>,
-    /// The session that it was opened in, by a number of its own; an API key has none.
-    pub session: Option<u64>,
+    /// The session that it was opened in, by its family; an API key has none.
+    pub session: Option<Arc<str>>,
+}
+
+/// A session's number, made of its family's random text: what other processes are told, who shall not learn the text.
+#[must_use]
+pub fn session_number(family: &str) -> u64 {
+    family.bytes().fold(0, |number: u64, byte| number.wrapping_mul(257).wrapping_add(byte.into()))
 }
 
 /// One open socket or stream, for as long as it is kept.
@@ -66,9 +72,12 @@ impl OpenDoors {
         self.shut_if(account, |_| true);
     }
 
-    /// Ends what `account` holds open with anything but what was issued at that version; everything, when there is none.
-    pub fn shut_but(&self, account: AccountId, token_version: Option<i64>) {
-        self.shut_if(account, |held| Some(held.token_version) != token_version);
+    /// Ends what is held open with one of these.
+    pub fn shut_all(&self, fallen: &HashSet<Standing>) {
+        let accounts: HashSet<AccountId> = fallen.iter().map(|standing| standing.account).collect();
+        for account in accounts {
+            self.shut_if(account, |held| fallen.contains(held));
+        }
     }
 
     /// Ends what `account` holds open with that API key.
@@ -76,15 +85,9 @@ impl OpenDoors {
         self.shut_if(account, |held| held.api_key == Some(key));
     }
 
-    /// Whether `account` holds something open.
-    #[must_use]
-    pub fn has(&self, account: AccountId) -> bool {
-        self.doors().open.range((account, 0)..=(account, u64::MAX)).next().is_some()
-    }
-
-    /// Ends what `account` holds open in that session.
+    /// Ends what `account` holds open in the session of that number.
     pub fn shut_session(&self, account: AccountId, session: u64) {
-        self.shut_if(account, |held| held.session == Some(session));
+        self.shut_if(account, |held| held.session.as_deref().map(session_number) == Some(session));
     }
 
     fn shut_if(&self, account: AccountId, condition: impl Fn(&Standing) -> bool) {
@@ -96,12 +99,17 @@ impl OpenDoors {
         }
     }
 
-    /// The accounts that hold something open, each once.
+    /// What something is held open with, each once.
     #[must_use]
-    pub fn accounts(&self) -> Vec<AccountId> {
-        let mut accounts: Vec<AccountId> = self.doors().open.keys().map(|(account, _)| *account).collect();
-        accounts.dedup();
-        accounts
+    pub fn standings(&self) -> HashSet<Standing> {
+        self.doors().open.values().map(|held| held.standing.clone()).collect()
+    }
+
+    /// What `account` holds something open with, each once.
+    #[must_use]
+    pub fn standings_of(&self, account: AccountId) -> HashSet<Standing> {
+        let doors = self.doors();
+        doors.open.range((account, 0)..=(account, u64::MAX)).map(|(_, held)| held.standing.clone()).collect()
     }
 }
 
@@ -138,12 +146,13 @@ mod tests {
         let (doors, anna, ben) = (OpenDoors::default(), AccountId::new(1).unwrap(), AccountId::new(2).unwrap());
         let [first, second, other] =
             [(anna, 0), (anna, 3), (ben, 0)].map(|(who, version)| doors.open(standing(who, version)));
-        assert_eq!(doors.accounts(), [anna, ben]);
-        doors.shut_but(anna, Some(3));
+        assert_eq!(doors.standings(), [standing(anna, 0), standing(anna, 3), standing(ben, 0)].into());
+        assert_eq!(doors.standings_of(anna), [standing(anna, 0), standing(anna, 3)].into());
+        doors.shut_all(&[standing(anna, 0)].into());
         assert_eq!([&first, &second, &other].map(is_shut), [true, false, false]);
         doors.shut(anna);
         assert_eq!([&first, &second, &other].map(is_shut), [true, true, false]);
-        doors.shut_but(ben, None);
+        doors.shut_all(&[standing(anna, 3), standing(ben, 0)].into());
         assert!(is_shut(&other));
     }
 
@@ -160,18 +169,20 @@ mod tests {
     #[test]
     fn a_session_is_told_and_no_other_of_its_account() {
         let (doors, anna) = (OpenDoors::default(), AccountId::new(1).unwrap());
-        let within = |session| Standing { session, ..standing(anna, 0) };
-        let open = [Some(5), Some(6), None].map(|session| doors.open(within(session)));
-        doors.shut_session(anna, 5);
+        let within = |family: Option<&str>| Standing { session: family.map(Arc::from), ..standing(anna, 0) };
+        let open = [Some("one"), Some("two"), None].map(|family| doors.open(within(family)));
+        doors.shut_session(anna, session_number("one"));
         assert_eq!(open.each_ref().map(is_shut), [true, false, false]);
+        doors.shut_all(&[within(Some("two"))].into());
+        assert_eq!(open.each_ref().map(is_shut), [true, true, false]);
     }
 
     #[test]
     fn what_was_closed_is_forgotten() {
         let (doors, anna) = (OpenDoors::default(), AccountId::new(1).unwrap());
         let door = doors.open(standing(anna, 0));
-        assert!(doors.has(anna));
+        assert!(!doors.standings_of(anna).is_empty());
         drop(door);
-        assert!(doors.accounts().is_empty() && !doors.has(anna));
+        assert!(doors.standings().is_empty() && doors.standings_of(anna).is_empty());
     }
 }

@@ -1,13 +1,10 @@
-//! What admins and the command line do to accounts: list, change, delete; and what open connections are checked against.
+//! What admins and the command line do to accounts: list, change, delete.
 
 use super::accounts::{read_account, select_account};
 use super::files::note_leftovers_of_owner;
 use super::outbox::Happened;
-use super::{Db, Param, StoreError, Tx, tx::params};
+use super::{Db, StoreError, Tx, tx::params};
 use crate::domain::{Account, AccountId, AccountRole, Timestamp};
-
-/// Accounts that one query looks up by id.
-const LOOKED_UP_AT_ONCE: usize = 32;
 
 /// Which accounts to list.
 #[derive(Debug, Clone)]
@@ -143,30 +140,6 @@ impl Db {
                 tx.execute("DELETE FROM accounts WHERE id = ?", params![id.get()]).await?;
                 outbox.tell(tx, &Happened::AccountErased { account_id: id.get() }, now).await?;
                 Ok(Updated::Done(before))
-            })
-        })
-        .await
-    }
-
-    /// The token versions of those of these accounts that are there and active.
-    ///
-    /// # Errors
-    /// What the database says.
-    pub async fn token_versions(&self, ids: Vec<AccountId>) -> Result<Vec<(AccountId, i64)>, StoreError> {
-        const SQL: &str = "SELECT id, token_version FROM accounts WHERE is_active = 1 AND id IN \
-                           (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
-        self.read(move |tx| {
-            Box::pin(async move {
-                let mut found = Vec::with_capacity(ids.len());
-                for some in ids.chunks(LOOKED_UP_AT_ONCE) {
-                    let mut params: Vec<Param<'_>> = some.iter().map(|id| Param::Int(id.get())).collect();
-                    params.resize(LOOKED_UP_AT_ONCE, Param::NoInt);
-                    let versions = tx.fetch(SQL, &params, |row| {
-                        Ok((row.decode(0, "an id", |id: i64| AccountId::new(id).ok())?, row.get(1)?))
-                    });
-                    found.extend(versions.await?);
-                }
-                Ok(found)
             })
         })
         .await

@@ -21,6 +21,7 @@ mod quotas;
 mod refresh_tokens;
 mod refusals;
 mod search;
+mod standing;
 mod transactions;
 mod transfer;
 mod turns;

@@ -298,7 +298,7 @@ impl App {
     /// Keeps a stream of that turn open for as long as its reader may read it.
     #[must_use]
     pub fn open_stream(&self, turn: &TurnHandle) -> OpenDoor {
-        self.open_doors.open(turn.reader)
+        self.open_doors.open(turn.reader.clone())
     }
 
     /// The turn of an answer of the caller's, running or ended.
