@@ -167,8 +167,7 @@ pub async fn run(settings: Settings) -> Result<(), ServerError> {
 /// Opens the database, brings its schema up to date, puts the application together and ends what a stopped server left open.
 async fn open(settings: Settings) -> Result<App, ServerError> {
     let clock = Clock::System;
-    let db = Db::open(&settings.database, OpenAs::Server)?;
-    db.reach().await?;
+    let db = Db::connect(&settings.database, OpenAs::Server).await?;
     for migration in db.migrate(clock.now()).await?.iter().filter(|migration| migration.applied_now) {
         tracing::info!(version = migration.version, name = migration.name, "migrated the database");
     }

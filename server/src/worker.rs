@@ -42,7 +42,7 @@ pub async fn run(settings: Settings) -> Result<(), ServerError> {
 /// Opens the database, beside its servers. A file is one process' alone: its server does the jobs itself.
 async fn open(settings: Settings) -> Result<App, ServerError> {
     let is_file = matches!(settings.database.url, DatabaseUrl::Sqlite(_));
-    let db = Db::open(&settings.database, OpenAs::Server).map_err(|error| match error {
+    let db = Db::connect(&settings.database, OpenAs::Server).await.map_err(|error| match error {
         StoreError::InUse(path) if is_file => ServerError::WorkerBesideServer(path),
         other => ServerError::Store(other),
     })?;

@@ -46,6 +46,67 @@ const MYSQL: &[&str] = &[
     "mariadb+mariadbconnector",
 ];
 
+/// What a server's URL may say after its `?`.
+struct Parameters {
+    names: &'static [&'static str],
+    /// How far the server is to be known; drivers take them in any case.
+    ssl_modes: &'static [&'static str],
+    /// Asked for by other clients, and of no consequence here.
+    ignored: &'static [&'static str],
+}
+
+/// <https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS>
+const POSTGRES_PARAMETERS: Parameters = Parameters {
+    names: &[
+        "sslmode",
+        "ssl-mode",
+        "sslrootcert",
+        "ssl-root-cert",
+        "ssl-ca",
+        "sslcert",
+        "ssl-cert",
+        "sslkey",
+        "ssl-key",
+        "host",
+        "hostaddr",
+        "port",
+        "dbname",
+        "user",
+        "password",
+        "application_name",
+        "options",
+        "statement-cache-capacity",
+    ],
+    ssl_modes: &["disable", "allow", "prefer", "require", "verify-ca", "verify-full"],
+    ignored: &[
+        "connect_timeout",
+        "keepalives",
+        "keepalives_idle",
+        "keepalives_interval",
+        "keepalives_count",
+        "tcp_user_timeout",
+    ],
+};
+
+/// <https://dev.mysql.com/doc/refman/8.0/en/connection-options.html>
+const MYSQL_PARAMETERS: Parameters = Parameters {
+    names: &[
+        "ssl-mode",
+        "sslmode",
+        "ssl-ca",
+        "sslca",
+        "ssl-cert",
+        "sslcert",
+        "ssl-key",
+        "sslkey",
+        "socket",
+        "statement-cache-capacity",
+    ],
+    ssl_modes: &["DISABLED", "PREFERRED", "REQUIRED", "VERIFY_CA", "VERIFY_IDENTITY"],
+    // Parlor has its own.
+    ignored: &["charset", "collation", "timezone", "time-zone", "connect_timeout"],
+};
+
 impl DatabaseUrl {
     /// Reads a URL or a bare path; `ssl_ca` is what a server's certificate is checked against, unless the URL says otherwise.
     ///
@@ -64,13 +125,13 @@ impl DatabaseUrl {
         if SQLITE.contains(&scheme.as_str()) {
             sqlite_url(rest)
         } else if POSTGRES.contains(&scheme.as_str()) {
-            let url = server_url("postgresql", rest)?;
+            let url = server_url("postgresql", rest, &POSTGRES_PARAMETERS)?;
             Ok(Self::Postgres(match ssl_ca {
                 Some(ssl_ca) => with_certificate(&url, ssl_ca),
                 None => url,
             }))
         } else if MYSQL.contains(&scheme.as_str()) {
-            let url = server_url("mysql", rest)?;
+            let url = server_url("mysql", rest, &MYSQL_PARAMETERS)?;
             Ok(Self::Mysql { url, ssl_ca: ssl_ca.map(Path::to_owned) })
         } else {
             Err(expected())
@@ -115,15 +176,48 @@ fn sqlite_file(path: &str) -> Result<DatabaseUrl, String> {
     Ok(DatabaseUrl::Sqlite(PathBuf::from(path)))
 }
 
-fn server_url(scheme: &str, rest: &str) -> Result<SecretString, String> {
+fn server_url(scheme: &str, rest: &str, parameters: &Parameters) -> Result<SecretString, String> {
     let text = format!("{scheme}://{rest}");
-    match Url::parse(&text) {
-        Ok(url) if url.fragment().is_none() && !rest.contains(char::is_whitespace) => Ok(SecretString::from(text)),
-        _ => Err(format!(
-            "{scheme}://user:password@host:port/name, where special characters in user and \
-             password are percent-encoded (`#` is %23, `@` is %40, `/` is %2F)"
-        )),
+    let url = match Url::parse(&text) {
+        Ok(url) if url.fragment().is_none() && !rest.contains(char::is_whitespace) => url,
+        _ => {
+            return Err(format!(
+                "{scheme}://user:password@host:port/name, where special characters in user and \
+                 password are percent-encoded (`#` is %23, `@` is %40, `/` is %2F)"
+            ));
+        }
+    };
+    if url.query().is_none() {
+        return Ok(SecretString::from(text));
     }
+    // A misspelt one would leave the server unchecked, and drivers pass over it.
+    let mut kept = url.clone();
+    kept.set_query(None);
+    for (name, value) in url.query_pairs() {
+        if parameters.ignored.contains(&name.as_ref()) {
+            continue;
+        }
+        let is_setting = scheme == "postgresql" && name.starts_with("options[");
+        if !is_setting && !parameters.names.contains(&name.as_ref()) {
+            return Err(format!(
+                "a URL without {} after its `?`; known are {}",
+                shown(&name),
+                parameters.names.join(", ")
+            ));
+        }
+        let is_mode = matches!(name.as_ref(), "sslmode" | "ssl-mode");
+        if is_mode && !parameters.ssl_modes.iter().any(|mode| mode.eq_ignore_ascii_case(&value)) {
+            return Err(format!("a URL whose {name} is one of {}", parameters.ssl_modes.join(", ")));
+        }
+        kept.query_pairs_mut().append_pair(&name, &value);
+    }
+    Ok(SecretString::from(String::from(kept)))
+}
+
+/// A parameter's name as it may be shown: where a password is not encoded, a part of it may stand there.
+fn shown(name: &str) -> String {
+    let is_name = name.len() <= 32 && name.bytes().all(|byte| byte.is_ascii_lowercase() || b"_-".contains(&byte));
+    if is_name { format!("`{name}`") } else { "an unknown parameter".to_owned() }
 }
 
 /// A PostgreSQL URL with the certificate in it.

@@ -45,7 +45,7 @@ pub(super) fn weakness(secret: &str) -> Option<&'static str> {
         return Some("is shorter than 32 characters; make one with `openssl rand -base64 48`");
     }
     if is_repetitive(secret) {
-        return Some("repeats itself; make one with `openssl rand -base64 48`");
+        return Some("repeats itself or counts up, and can be guessed; make one with `openssl rand -base64 48`");
     }
     None
 }

@@ -131,6 +131,16 @@ impl Db {
         Ok(Self { backend, server, has_outbox: settings.has_outbox })
     }
 
+    /// Opens the database, and asks a database server for a first sign of life, so that one that is not there is told at once.
+    ///
+    /// # Errors
+    /// As [`Db::open`] and [`Db::reach`].
+    pub async fn connect(settings: &DatabaseSettings, who: OpenAs) -> Result<Self, StoreError> {
+        let db = Self::open(settings, who)?;
+        db.reach().await?;
+        Ok(db)
+    }
+
     /// The same database, which also keeps what happens in its outbox.
     #[must_use]
     pub fn with_outbox(self) -> Self {

@@ -21,7 +21,7 @@ impl DbCommand {
         if matches!(self, Self::Setup) {
             migrate::migrate(options).await?;
         }
-        let (_, db) = open_database(options)?;
+        let (_, db) = open_database(options).await?;
         let tables = db.tables().await?;
         db.close().await;
         if tables.is_empty() {

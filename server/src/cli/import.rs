@@ -69,7 +69,7 @@ impl Import {
             let problem = "the database's schema is not made or not up to date: run `parlor migrate` first";
             return Err(CliError::Failed(problem.to_owned()));
         }
-        let db = Db::open(&settings.database, OpenAs::Command)?;
+        let db = Db::connect(&settings.database, OpenAs::Command).await?;
         let done = async {
             if !self.dry_run {
                 db.migrate(clock.now()).await?;

@@ -26,7 +26,7 @@ impl Migrate {
 
 /// Brings the schema up to date and says what it did.
 pub(super) async fn migrate(options: &Options) -> Result<(), CliError> {
-    let (_, db) = open_database(options)?;
+    let (_, db) = open_database(options).await?;
     let states = db.migrate(Clock::System.now()).await?;
     db.close().await;
     for state in states {

@@ -161,8 +161,8 @@ fn say(text: &str) {
 }
 
 /// The settings' database, for a command beside a running server.
-fn open_database(options: &Options) -> Result<(parlor_engine::config::Settings, Db), CliError> {
+async fn open_database(options: &Options) -> Result<(parlor_engine::config::Settings, Db), CliError> {
     let (settings, _) = settings::load(options, settings::Secret::NotNeeded)?;
-    let db = Db::open(&settings.database, OpenAs::Command)?;
+    let db = Db::connect(&settings.database, OpenAs::Command).await?;
     Ok((settings, db))
 }

@@ -150,7 +150,7 @@ impl UserCommand {
 
 /// The application over the settings' database, its schema up to date.
 pub(super) async fn open_app(options: &Options) -> Result<App, CliError> {
-    let (settings, db) = open_database(options)?;
+    let (settings, db) = open_database(options).await?;
     let clock = Clock::System;
     db.migrate(clock.now()).await?;
     let providers = Providers::from_settings(&settings.providers, &settings.chat.model)

@@ -12,6 +12,8 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::mysql::MySqlDatabaseError;
 use sqlx::pool::PoolOptions;
@@ -25,9 +27,9 @@ pub(super) use version::{check_mysql, check_postgres};
 
 /// How often a transaction is tried whose changes clash with another's.
 const TRIES: u32 = 8;
-/// How long a caller waits for a connection, and then for its transaction.
+/// How long a caller waits for its transaction.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How long the first connection may take.
+/// How long a caller waits for a connection, and how long the first one may take. A server that is restarted is back before it is over.
 pub(super) const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
 /// The wait before the second try, doubled before each further one; half of it is left to chance.
 const FIRST_WAIT: Duration = Duration::from_millis(4);
@@ -35,21 +37,24 @@ const FIRST_WAIT: Duration = Duration::from_millis(4);
 fn pool<D: sqlx::Database>(settings: &DatabaseSettings) -> PoolOptions<D> {
     PoolOptions::new()
         .max_connections(settings.pool_size.saturating_add(settings.max_overflow))
-        .acquire_timeout(PATIENCE)
+        .acquire_timeout(CONNECT_PATIENCE)
         // What is above `pool_size` goes again when it has nothing to do.
         .min_connections(0)
         .idle_timeout(Duration::from_secs(600))
         .max_lifetime(Duration::from_secs(1800))
 }
 
-/// Makes sure that the certificate, by which the server shall be known, is there: the driver would only say that there is no connection.
+/// Makes sure that the certificate, by which the server shall be known, is one: the driver would only say that there is no connection.
 fn check_certificate(url: &SecretString, setting: Option<&Path>) -> Result<(), StoreError> {
     let parsed = url::Url::parse(url.expose_secret()).ok();
     let named = parsed.iter().flat_map(|url| url.query_pairs());
     let named = named.filter(|(name, _)| ["sslrootcert", "ssl-root-cert", "sslca", "ssl-ca"].contains(&name.as_ref()));
     for path in named.map(|(_, path)| PathBuf::from(path.as_ref())).chain(setting.map(Path::to_owned)) {
-        std::fs::File::open(&path)
-            .map_err(|error| StoreError::Open(format!("its certificate, {}: {error}", path.display())))?;
+        let problem = |problem: String| StoreError::Open(format!("its certificate, {}: {problem}", path.display()));
+        let text = std::fs::read(&path).map_err(|error| problem(error.to_string()))?;
+        if !CertificateDer::pem_slice_iter(&text).any(|found| found.is_ok()) {
+            return Err(problem("it holds no certificate in PEM".to_owned()));
+        }
     }
     Ok(())
 }
@@ -130,7 +135,13 @@ pub(super) fn meaning(error: &sqlx::Error, codes: &Codes) -> StoreError {
 fn io_meaning(error: &std::io::Error) -> &'static str {
     use rustls::{CertificateError, Error};
     match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
-        None => "there is no connection",
+        None => match error.kind() {
+            std::io::ErrorKind::ConnectionRefused => "nothing listens at its address",
+            std::io::ErrorKind::TimedOut => "it does not answer",
+            // The resolver's errors have no kind of their own.
+            _ if error.to_string().contains("failed to lookup address") => "its host's name has no address",
+            _ => "there is no connection",
+        },
         Some(Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature)) => {
             "its certificate is not signed by the authority that it is checked against"
         }

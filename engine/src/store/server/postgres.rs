@@ -40,7 +40,12 @@ impl Postgres {
         let options = PgConnectOptions::from_str(url.expose_secret())
             .map_err(unusable)?
             .application_name("parlor")
-            .options([("lock_timeout", milliseconds.as_str()), ("statement_timeout", "60000")])
+            .options([
+                ("lock_timeout", milliseconds.as_str()),
+                ("statement_timeout", "60000"),
+                // What it has to say about a table that is there already is no news.
+                ("client_min_messages", "warning"),
+            ])
             .disable_statement_logging();
         let apart = pool(settings).max_connections(1).connect_lazy_with(options.clone());
         Ok(Self::new(pool(settings).connect_lazy_with(options), apart))

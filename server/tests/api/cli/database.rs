@@ -58,6 +58,23 @@ fn an_empty_database_has_nothing_to_show() {
     assert!(err(&refused).contains("parlor db setup"), "{}", err(&refused));
 }
 
+#[test]
+fn a_database_server_that_is_not_there_is_told_as_that() {
+    let data = tempfile::tempdir().unwrap();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    for scheme in ["postgresql", "mysql"] {
+        let setup = Setup::new().env("DATABASE_URL", &format!("{scheme}://ann:s3cret@127.0.0.1:{port}/parlor"));
+        for command in [&["serve"][..], &["worker"], &["migrate"], &["user", "list"], &["db", "show"]] {
+            let refused = run(&setup, data.path(), command);
+            assert_eq!(refused.status.code(), Some(1), "{scheme} {command:?}");
+            let told = err(&refused);
+            assert!(!told.contains("s3cret"), "{told}");
+            let told: Vec<_> = told.lines().filter(|line| line.starts_with("parlor: ")).collect();
+            assert!(told.len() == 1 && told[0].contains("cannot be reached"), "{scheme} {command:?}: {told:?}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn the_schema_is_shown_beside_a_running_server() {
     let server = Setup::new().start();

@@ -151,6 +151,12 @@ async fn known_by_the_setting(variable: &str) {
         assert_eq!(absent.status.code(), Some(1));
         let told = err(&absent);
         assert!(told.contains("/nowhere/ca.pem") && told.lines().count() == 1, "{told}");
+        let (file, text) = (data.path().join("ca.txt"), "no certificate at all");
+        std::fs::write(&file, text).unwrap();
+        let unfit = migrate(file.to_str().unwrap());
+        assert_eq!(unfit.status.code(), Some(1));
+        let told = err(&unfit);
+        assert!(told.contains("holds no certificate in PEM") && !told.contains(text), "{told}");
     })
     .await;
 }
