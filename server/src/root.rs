@@ -36,6 +36,12 @@ pub fn pages() -> axum::Router<Context> {
         .route("/metrics", get(metrics))
 }
 
+/// What programs ask that watch Parlor.
+pub fn watched() -> axum::Router<Context> {
+    use axum::routing::get;
+    axum::Router::new().route("/health", get(health)).route("/metrics", get(metrics))
+}
+
 /// The status that a program gets at `/`.
 #[derive(Serialize, ToSchema)]
 pub struct RootStatus {

@@ -43,6 +43,11 @@ pub fn router(context: Context) -> Router {
     made.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
+/// What a process answers that serves nobody: how it is.
+pub fn of_worker(context: Context) -> Router {
+    root::watched().fallback(not_found).method_not_allowed_fallback(method_not_allowed).with_state(context)
+}
+
 fn make(context: Context) -> Router {
     let (router, mut description) = routes().split_for_parts();
     openapi::complete(&mut description);

@@ -52,7 +52,7 @@ enum Command {
     /// Start the server
     Serve(serve::Serve),
     /// Do jobs, and serve nobody: beside servers that share a database
-    Worker,
+    Worker(worker::Worker),
     /// Bring the database's schema up to date
     Migrate(migrate::Migrate),
     /// Make or show the database's schema
@@ -132,7 +132,7 @@ pub fn run() -> ExitCode {
 async fn execute(cli: Cli) -> Result<(), CliError> {
     match cli.command {
         Command::Serve(command) => command.run(&cli.options).await,
-        Command::Worker => worker::run(&cli.options).await,
+        Command::Worker(worker) => worker.run(&cli.options).await,
         Command::Migrate(command) => command.run(&cli.options).await,
         Command::Db(command) => command.run(&cli.options).await,
         Command::Backup(command) => command.run(&cli.options),

@@ -5,7 +5,7 @@ use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use crate::kit::until;
-use crate::support::{PATIENCE, Setup, TestServer};
+use crate::support::{PATIENCE, Setup, TestServer, client};
 
 /// Waits for the end of a process. Returns its exit code.
 fn wait(child: &mut Child) -> Option<i32> {
@@ -60,4 +60,33 @@ async fn a_worker_that_cannot_start_says_why_and_fails() {
     let failed = setup.command(data.path(), &["worker"]).output().unwrap();
     assert_eq!(failed.status.code(), Some(2));
     assert!(String::from_utf8(failed.stderr).unwrap().contains("expected a cron expression"));
+}
+
+#[tokio::test]
+async fn a_worker_says_how_it_is_where_it_has_a_port() {
+    let data = tempfile::tempdir().unwrap();
+    let port = crate::redis::free_port().to_string();
+    let setup = Setup::new().env("METRICS_TOKEN", "token-for-metrics");
+    let mut worker = setup.command(data.path(), &["worker", "--port", &port]).stderr(Stdio::null()).spawn().unwrap();
+    let client = client();
+    let at = |path: &str| client.get(format!("http://127.0.0.1:{port}{path}"));
+    let health = until(async || at("/health").send().await.ok()).await;
+    assert_eq!(health.status(), 200);
+    let health: serde_json::Value = health.json().await.unwrap();
+    assert_eq!((&health["checks"]["database"], &health["checks"]["server"]), (&"up".into(), &"up".into()));
+    assert_eq!(at("/metrics").send().await.unwrap().status(), 404);
+    let metrics = at("/metrics").bearer_auth("token-for-metrics").send().await.unwrap().text().await.unwrap();
+    assert!(metrics.contains("parlor_queue_depth"), "{metrics}");
+    for path in ["/", "/docs", "/api/v1/models", "/chat"] {
+        assert_eq!(at(path).send().await.unwrap().status(), 404, "{path}");
+    }
+    let killed = std::process::Command::new("kill").args(["-TERM", &worker.id().to_string()]).status().unwrap();
+    assert!(killed.success());
+    assert_eq!(wait(&mut worker), Some(0));
+    // Nor is it one that takes another's port.
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let refused = setup.command(data.path(), &["worker", "--port", &port]).output().unwrap();
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(String::from_utf8(refused.stderr).unwrap().contains(&format!("127.0.0.1:{port}")));
 }

@@ -93,7 +93,8 @@ impl Setup {
     }
 }
 
-fn client() -> Client {
+/// A client with the patience of tests.
+pub fn client() -> Client {
     let _ = rustls::crypto::ring::default_provider().install_default();
     Client::builder().timeout(PATIENCE).build().unwrap()
 }
