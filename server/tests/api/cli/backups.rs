@@ -29,7 +29,7 @@ async fn a_backup_beside_the_running_server_brings_everything_back() {
     server.sign_up("after@example.com").await;
     let running = server.run(&["restore", backup.to_str().unwrap()]);
     assert_eq!(running.status.code(), Some(1));
-    assert!(err(&running).contains("in use by another Parlor server"), "{}", err(&running));
+    assert!(err(&running).contains("in use by another Parlor process"), "{}", err(&running));
     assert_eq!(server.count("SELECT COUNT(*) FROM accounts"), 2, "nothing was touched");
 
     server.kill();
