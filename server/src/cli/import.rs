@@ -79,8 +79,7 @@ impl Import {
         .await;
         db.close().await;
         let report = done.map_err(|error: ImportError| CliError::Failed(error.to_string()))?;
-        say(&render(&report, self.dry_run));
-        Ok(())
+        say(&render(&report, self.dry_run))
     }
 }
 
