@@ -23,6 +23,8 @@ pub enum Kind {
     Text,
     /// Bytes.
     Bytes,
+    /// Text, or bytes where somebody else has stored what is none.
+    TextOrBytes,
 }
 
 /// A value of a row.
@@ -114,6 +116,9 @@ macro_rules! values {
                 Kind::Int => $row.try_get::<Option<i64>, _>(at)?.map_or(Value::Null, Value::Int),
                 Kind::Text => $row.try_get::<Option<String>, _>(at)?.map_or(Value::Null, Value::Text),
                 Kind::Bytes => $row.try_get::<Option<Vec<u8>>, _>(at)?.map_or(Value::Null, Value::Bytes),
+                Kind::TextOrBytes => {
+                    $row.try_get_unchecked::<Option<Vec<u8>>, _>(at)?.map_or(Value::Null, text_or_bytes)
+                }
             });
         }
         values
@@ -361,6 +366,10 @@ impl Reader {
     }
 }
 
+fn text_or_bytes(bytes: Vec<u8>) -> Value {
+    String::from_utf8(bytes).map_or_else(|error| Value::Bytes(error.into_bytes()), Value::Text)
+}
+
 /// Lends the connection to a thread for `work`.
 #[allow(clippy::disallowed_methods, reason = "one at a time, of a command that does nothing else")]
 async fn on_a_thread<T: Send + 'static>(
@@ -398,8 +407,11 @@ fn read(
                     Value::Text(text.map_err(|_| StoreError::Corrupt { column: at, expected: "UTF-8" })?.to_owned())
                 }
                 (Kind::Bytes, ValueRef::Blob(bytes)) => Value::Bytes(bytes.to_owned()),
+                (Kind::TextOrBytes, ValueRef::Text(bytes) | ValueRef::Blob(bytes)) => text_or_bytes(bytes.to_owned()),
                 (Kind::Int, _) => return Err(StoreError::Corrupt { column: at, expected: "an integer" }),
-                (Kind::Text, _) => return Err(StoreError::Corrupt { column: at, expected: "text" }),
+                (Kind::Text | Kind::TextOrBytes, _) => {
+                    return Err(StoreError::Corrupt { column: at, expected: "text" });
+                }
                 (Kind::Bytes, _) => return Err(StoreError::Corrupt { column: at, expected: "bytes" }),
             });
         }
