@@ -156,9 +156,13 @@ impl Reader {
         let options = postgres.pool.connect_options();
         let connecting = tokio::time::timeout(CONNECT_PATIENCE, PgConnection::connect_with(&options)).await;
         let mut connection = connecting.map_err(|_| StoreError::Unreachable("it does not answer"))?.map_err(failed)?;
-        for statement in
-            ["SET statement_timeout = 0", "SET TIME ZONE 'UTC'", "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"]
-        {
+        for statement in [
+            "SET statement_timeout = 0",
+            "SET TIME ZONE 'UTC'",
+            // A database that knows no encoding would refuse each query that meets what is not UTF-8: let it come as it is stored.
+            "SELECT set_config('client_encoding', 'SQL_ASCII', false) WHERE current_setting('server_encoding') = 'SQL_ASCII'",
+            "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+        ] {
             sqlx::raw_sql(statement).execute(&mut connection).await.map_err(failed)?;
         }
         Ok(Self { connection: Connection::Postgres(connection), is_mariadb: false })

@@ -176,3 +176,36 @@ fn an_account_with_values_of_other_types_comes_in_with_what_can_be_read() {
     let active = "SELECT COALESCE(username, email) || ' ' || is_active FROM accounts ORDER BY 1";
     assert_eq!(texts(data.path(), active), ["one@example.com 0", "two 0"]);
 }
+
+mod postgres {
+    use super::{Setup, counts, import};
+    use crate::kit::databases::{POSTGRES, execute, with_database};
+
+    #[tokio::test]
+    #[ignore = "needs PARLOR_TEST_POSTGRES_URL"]
+    async fn a_message_that_is_no_text_is_left_out_of_a_database_without_an_encoding() {
+        with_database(POSTGRES, |url| async move {
+            let (host, name) = url.rsplit_once('/').unwrap();
+            let plain = format!("{name}_plain");
+            let made = format!("CREATE DATABASE {plain} ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0");
+            execute(&url, &made).await;
+            let old = format!("{host}/{plain}");
+            execute(
+                &old,
+                "CREATE TABLE conversations (id INT, user_id TEXT, created_at TIMESTAMP);
+                CREATE TABLE messages (id INT, conversation_id INT, role TEXT, content TEXT, created_at TIMESTAMP);
+                INSERT INTO conversations VALUES (1, 'ada', '2025-08-15 10:30:00');
+                INSERT INTO messages VALUES (1, 1, 'user', 'Hello 🙂', 'infinity'), (2, 1, 'assistant', E'\\xff', '2025-08-15 10:30:00'),
+                    (3, 1, 'assistant', 'Hi', 'infinity');",
+            )
+            .await;
+            let data = tempfile::tempdir().unwrap();
+            let report = import(&Setup::new(), data.path(), &["--from", "classic", &old]);
+            assert_eq!(counts(&report, "messages"), (2, 0, 1), "{report}");
+            assert!(report.contains("a message whose text is not UTF-8 is left out (2)"), "{report}");
+            assert!(report.contains("that can be read has that of the one before it (1, 3)"), "{report}");
+            execute(&url, &format!("DROP DATABASE {plain} WITH (FORCE)")).await;
+        })
+        .await;
+    }
+}
