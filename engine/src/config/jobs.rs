@@ -22,7 +22,7 @@ pub struct JobSettings {
 impl JobSettings {
     pub(super) fn read(reader: &mut Reader) -> Self {
         let rows = TABLE.iter().filter_map(|row| Some((row.key, row.key.strip_prefix("schedules.")?)));
-        let schedules = rows.filter_map(|(key, name)| Some((name, Schedule::parse(&reader.text(key))?))).collect();
+        let schedules = rows.filter_map(|(key, name)| Some((name, Schedule::parse(&reader.text(key)).ok()?))).collect();
         Self {
             in_server: reader.boolean("jobs.in_server"),
             concurrency: reader.integer("jobs.concurrency"),

@@ -99,8 +99,8 @@ fn one(kind: Kind, unit: Duration, text: String) -> Result<Value, Expected> {
             Value::Text(text)
         }
         Kind::Cron => match Schedule::parse(&text) {
-            Some(schedule) => Value::Text(schedule.as_str().to_owned()),
-            None => return Err(Expected::new("a cron expression such as `*/15 * * * *`, or off")),
+            Ok(schedule) => Value::Text(schedule.as_str().to_owned()),
+            Err(expected) => return Err(Expected(expected.to_string())),
         },
         Kind::Text | Kind::Secret | Kind::Path => Value::Text(text),
         Kind::Keys | Kind::List | Kind::Origins | Kind::Networks => list(kind, vec![text])?,

@@ -42,6 +42,6 @@ pub use money::{Price, parse_usd, usd};
 pub use preferences::{Change, Preferences, PreferencesChange};
 pub use profiles::{Consent, NewConsent, PersonName, Profile};
 pub use quotas::{AccountQuota, Amounts, Quota, QuotaLimits, QuotaMetric, QuotaScope, QuotaWindow};
-pub use schedules::Schedule;
+pub use schedules::{NoSchedule, Schedule};
 pub use search::{INDEXED_WORDS, SEARCH_WORDS, SEARCHED_CHARS, Search, WORD_BYTES, words_of};
 pub use turns::{FinishReason, IdempotencyKey, TokenUsage, TurnState};

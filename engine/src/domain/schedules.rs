@@ -18,15 +18,19 @@ impl Schedule {
     /// The word for never.
     pub const OFF: &'static str = "off";
 
-    /// Reads an expression of five fields, or `off`; `None` for what is neither.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
+    /// Reads an expression of five fields, or `off`.
+    ///
+    /// # Errors
+    /// When it is neither, or names a time that never comes.
+    pub fn parse(text: &str) -> Result<Self, NoSchedule> {
         let text = text.trim();
         if text.eq_ignore_ascii_case(Self::OFF) {
-            return Some(Self { text: Self::OFF.to_owned(), cron: None });
+            return Ok(Self { text: Self::OFF.to_owned(), cron: None });
         }
-        let cron = CronParser::builder().seconds(Seconds::Disallowed).build().parse(text).ok()?;
-        Some(Self { text: text.to_owned(), cron: Some(cron) })
+        let cron = CronParser::builder().seconds(Seconds::Disallowed).build().parse(text);
+        let schedule = Self { text: text.to_owned(), cron: Some(cron.map_err(|_| NoSchedule::Unreadable)?) };
+        // Whichever moment this is: days and weekdays come again and again.
+        schedule.after(Timestamp::from_micros(0)).map(|_| schedule).ok_or(NoSchedule::Never)
     }
 
     /// The expression as it was written.
@@ -42,6 +46,17 @@ impl Schedule {
         let next = self.cron.as_ref()?.find_next_occurrence(&moment, false).ok()?;
         Some(Timestamp::from_micros(next.timestamp_micros()))
     }
+}
+
+/// What is no schedule: what should stand there instead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NoSchedule {
+    /// It cannot be read.
+    #[error("a cron expression such as `*/15 * * * *`, or off")]
+    Unreadable,
+    /// It names a day that no month has.
+    #[error("a cron expression of times that come, which these never do, or off")]
+    Never,
 }
 
 #[cfg(test)]
@@ -66,15 +81,24 @@ mod tests {
     }
 
     #[test]
-    fn off_is_never_and_so_is_a_day_that_does_not_exist() {
+    fn off_is_never() {
         assert_eq!(next("OFF", "2026-01-01T00:00:00Z"), None);
-        assert_eq!(next("0 0 31 2 *", "2026-01-01T00:00:00Z"), None);
+    }
+
+    #[test]
+    fn an_expression_that_never_comes_is_refused() {
+        for wrong in ["30 2 30 2 *", "0 0 31 2 *", "0 0 31 4,6,9,11 *"] {
+            assert_eq!(Schedule::parse(wrong).unwrap_err(), NoSchedule::Never, "{wrong:?}");
+        }
+        for rare in ["0 0 29 2 *", "0 0 29 feb mon", "0 0 * feb mon#5", "0 0 31 12 *"] {
+            assert!(Schedule::parse(rare).is_ok(), "{rare:?}");
+        }
     }
 
     #[test]
     fn what_is_no_expression_is_refused() {
         for wrong in ["", "* * * *", "* * * * * *", "61 * * * *", "never", "* * * * x"] {
-            assert!(Schedule::parse(wrong).is_none(), "{wrong:?}");
+            assert_eq!(Schedule::parse(wrong).unwrap_err(), NoSchedule::Unreadable, "{wrong:?}");
         }
     }
 }

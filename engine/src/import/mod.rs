@@ -6,12 +6,14 @@ mod people;
 mod report;
 mod tables;
 mod talks;
+mod target;
 
 use crate::config::DatabaseSettings;
-use crate::domain::Clock;
-use crate::store::{Db, Reader, StoreError};
+use crate::domain::{Clock, GuestRealm};
+use crate::store::{Reader, StoreError};
 
 pub use report::{Counts, ImportReport, Note};
+pub use target::Target;
 
 /// The backends whose databases are known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,12 +41,8 @@ impl ImportKind {
 /// How to bring it in.
 #[derive(Debug, Clone)]
 pub struct ImportOptions {
-    /// Whose database it is.
-    pub kind: ImportKind,
     /// Tells this database from another of the same kind.
-    pub source: String,
-    /// Looks, and changes nothing.
-    pub dry_run: bool,
+    pub name: String,
     /// Gives every conversation a new, random id, also where its own is free.
     pub new_ids: bool,
 }
@@ -63,25 +61,60 @@ pub enum ImportError {
         /// What is missing.
         problem: String,
     },
+    /// It is another backend's.
+    #[error(
+        "the database to import is not that of {kind}: {problem}. It looks like that of {other}: use --from {other}"
+    )]
+    OfAnother {
+        /// Whose it should be.
+        kind: &'static str,
+        /// What tells.
+        problem: String,
+        /// Whose it seems to be.
+        other: &'static str,
+    },
     /// Our own database cannot be written.
     #[error("database: {0}")]
     Target(#[from] StoreError),
 }
 
+/// The other backend's database, with the tables that its document names.
+#[derive(Debug)]
+pub struct ImportSource {
+    reader: Reader,
+    kind: ImportKind,
+    tables: tables::Tables,
+}
+
+impl ImportSource {
+    /// Opens it, and makes sure that it is one of that kind.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is not what was said.
+    pub async fn open(from: &DatabaseSettings, kind: ImportKind) -> Result<Self, ImportError> {
+        let mut reader = Reader::open(from).await.map_err(ImportError::Source)?;
+        let tables = tables::Tables::find(&mut reader, kind).await?;
+        Ok(Self { reader, kind, tables })
+    }
+}
+
 /// Brings in what that database holds. What came in before an error stays, and the next run goes on from there.
 ///
 /// # Errors
-/// When one of the databases cannot be used, or the other one is not what the options say.
+/// When one of the databases cannot be used.
 pub async fn import(
-    db: &Db,
-    from: &DatabaseSettings,
+    target: Target<'_>,
+    source: ImportSource,
     options: &ImportOptions,
     clock: &Clock,
 ) -> Result<ImportReport, ImportError> {
-    let mut reader = Reader::open(from).await.map_err(ImportError::Source)?;
-    let tables = tables::Tables::find(&mut reader, options.kind).await?;
+    let ImportSource { mut reader, kind, tables } = source;
     let mut report = ImportReport { left_alone: tables.left_alone.clone(), ..ImportReport::default() };
-    let owners = people::import(db, &mut reader, &tables, options, clock, &mut report).await?;
-    talks::import(db, reader, &tables, options, clock, owners, &mut report).await?;
+    let owners = match &tables.users {
+        Some(users) => people::import(target, &mut reader, users, options, clock, &mut report).await?,
+        None if kind == ImportKind::FullChatbot => people::Owners::guests(GuestRealm::FullChatbot),
+        None => people::Owners::guests(GuestRealm::Classic),
+    };
+    talks::import(target, reader, &tables, options, clock, owners, &mut report).await?;
     Ok(report)
 }

@@ -2,13 +2,13 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::tables::{Field, Tables, time};
-use super::{ImportError, ImportKind, ImportOptions, ImportReport};
+use super::tables::{Field, Found, Row};
+use super::{ImportError, ImportOptions, ImportReport, Target};
 use crate::app::is_known_hash;
 use crate::domain::{
     AccountId, Change, Clock, Email, GuestKey, GuestRealm, Preferences, PreferencesChange, Timestamp, Username,
 };
-use crate::store::{Db, ImportedAccount, ImportedKind, Reader, StoreError};
+use crate::store::{ImportedAccount, ImportedKind, Reader, StoreError};
 
 /// Accounts stored together.
 const TOGETHER: usize = 200;
@@ -32,13 +32,16 @@ pub(super) enum Owner {
 }
 
 impl Owners {
+    pub(super) fn guests(realm: GuestRealm) -> Self {
+        Self::Guests { realm, known: HashMap::new() }
+    }
+
     /// The owner of that name, made where it is a guest that is new; `None` when it cannot have anything here.
     pub(super) async fn find(
         &mut self,
-        db: &Db,
+        target: Target<'_>,
         user: &str,
         since: Timestamp,
-        dry_run: bool,
         report: &mut ImportReport,
     ) -> Result<Option<Owner>, StoreError> {
         let (realm, known) = match self {
@@ -49,9 +52,13 @@ impl Owners {
             Some(known) => *known,
             None => {
                 let Ok(key) = GuestKey::parse(user) else { return Ok(None) };
-                let found = match db.guest(realm, key.clone()).await? {
-                    None if !dry_run => Some(db.guest_or_insert(realm, key, since).await?),
-                    found => found,
+                let found = match target.readable() {
+                    Some(db) => db.guest(realm, key.clone()).await?,
+                    None => None,
+                };
+                let found = match (found, target.writable()) {
+                    (None, Some(db)) => Some(db.guest_or_insert(realm, key, since).await?),
+                    (found, _) => found,
                 };
                 report.guests += 1;
                 let id = found.map(|account| account.id);
@@ -63,54 +70,68 @@ impl Owners {
     }
 }
 
-/// Brings in the accounts, where the backend has such.
+/// Brings in the accounts of a backend that has such.
 pub(super) async fn import(
-    db: &Db,
+    target: Target<'_>,
     reader: &mut Reader,
-    tables: &Tables,
+    users: &Found,
     options: &ImportOptions,
     clock: &Clock,
     report: &mut ImportReport,
 ) -> Result<Owners, ImportError> {
-    let Some(users) = &tables.users else {
-        let realm = if options.kind == ImportKind::Classic { GuestRealm::Classic } else { GuestRealm::FullChatbot };
-        return Ok(Owners::Guests { realm, known: HashMap::new() });
-    };
-    let mut known = db.imported_rows(options.source.clone(), ImportedKind::Account).await?;
+    let known = target.imported_rows(&options.name, ImportedKind::Account).await?;
     let mut owners = HashMap::new();
     let mut new = Vec::new();
-    let mut logins = HashSet::new();
+    let (mut seen, mut logins) = (HashSet::new(), HashSet::new());
     let (sql, kinds) = users.query(reader, &[Field::Id]);
-    for row in reader.fetch(sql, Vec::new(), &kinds).await.map_err(ImportError::Source)? {
-        let Some(id) = users.get(&row, Field::Id).filter(|id| id.chars().count() <= 255) else { continue };
-        if let Some(known) = known.remove(id) {
+    for values in reader.fetch(sql, Vec::new(), &kinds).await.map_err(ImportError::Source)? {
+        let row = users.row(&values);
+        let Some(id) = row.id(Field::Id) else {
+            report.accounts.skipped += 1;
+            report.note("an account without an id that can be read is left out, with its conversations", "?");
+            continue;
+        };
+        if !seen.insert(id.to_owned()) {
+            report.accounts.skipped += 1;
+            report.note("an account of the same id as another is left out", id);
+            continue;
+        }
+        if let Some(known) = known.get(id) {
             report.accounts.known += 1;
             let there = AccountId::new(known.local_id).map_err(|_| BROKEN_LIST)?;
-            if db.account_by_id(there).await?.is_some() {
+            let account = match target.readable() {
+                Some(db) => db.account_by_id(there).await?,
+                None => None,
+            };
+            if account.is_some() {
                 owners.insert(id.to_owned(), Owner::Account(there));
             } else {
                 report.note("an account that was deleted here since is not brought back", id);
             }
             continue;
         }
-        let field = |field| users.get(&row, field);
-        let Some(account) = account(id, field, clock, report) else {
+        let Some(account) = account(id, row, clock, report) else {
             report.accounts.skipped += 1;
             continue;
         };
         let keys = [account.email.as_ref().map(Email::key), account.username.as_ref().map(Username::key)];
         let twice = keys.into_iter().flatten().any(|key| !logins.insert(key.to_owned()));
-        if twice || db.is_login_taken(account.email.clone(), account.username.clone()).await? {
+        let is_taken = match target.readable() {
+            Some(db) if !twice => db.is_login_taken(account.email.clone(), account.username.clone()).await?,
+            _ => twice,
+        };
+        if is_taken {
             taken(report, id);
-        } else if options.dry_run {
+        } else if target.writable().is_none() {
             report.accounts.added += 1;
             owners.insert(id.to_owned(), Owner::Planned);
         } else {
             new.push(account);
         }
     }
+    let Some(db) = target.writable() else { return Ok(Owners::Accounts(owners)) };
     for accounts in new.chunks(TOGETHER) {
-        let ids = db.import_accounts(options.source.clone(), accounts.to_vec(), clock.now()).await?;
+        let ids = db.import_accounts(options.name.clone(), accounts.to_vec(), clock.now()).await?;
         for (account, id) in accounts.iter().zip(ids) {
             match id {
                 Some(id) => {
@@ -130,22 +151,19 @@ fn taken(report: &mut ImportReport, id: &str) {
 }
 
 /// The account of a row, without what cannot be kept; `None` when nobody could sign in to it.
-fn account<'r>(
-    id: &str,
-    field: impl Fn(Field) -> Option<&'r str>,
-    clock: &Clock,
-    report: &mut ImportReport,
-) -> Option<ImportedAccount> {
+fn account(id: &str, row: Row<'_>, clock: &Clock, report: &mut ImportReport) -> Option<ImportedAccount> {
+    let field = |field| row.get(field);
     let named = field(Field::Name).filter(|name| !name.trim().is_empty());
     let mut username = named.and_then(|name| Username::parse(name).ok());
     let mut email = field(Field::Email).and_then(|email| Email::parse(email).ok());
-    if named.is_some() && username.is_none() {
+    if (named.is_some() || row.is_garbled(Field::Name)) && username.is_none() {
         // Some sign up under their address.
         let as_email = named.and_then(|name| Email::parse(name).ok());
         email = email.or(as_email);
         report.note("a name that is none here is left out; its address remains", id);
     }
-    if field(Field::Email).is_some_and(|text| !text.trim().is_empty()) && email.is_none() {
+    let addressed = field(Field::Email).is_some_and(|text| !text.trim().is_empty());
+    if (addressed || row.is_garbled(Field::Email)) && email.is_none() {
         report.note("an address that is none is left out; the name remains", id);
     }
     if email.is_none() && username.is_none() {
@@ -154,21 +172,32 @@ fn account<'r>(
     }
     let hash = field(Field::Hash).filter(|hash| !hash.is_empty());
     let password_hash = hash.filter(|hash| is_known_hash(hash)).map(str::to_owned);
-    if hash.is_some() && password_hash.is_none() {
+    if (hash.is_some() || row.is_garbled(Field::Hash)) && password_hash.is_none() {
         report.note("a password's hash of an unknown kind is left out; its owner has to reset the password", id);
     } else if hash.is_none() {
         report.note("an account without a password's hash; its owner has to reset the password", id);
     }
     let preferences = match field(Field::Preferences).map(preferences) {
-        None => Preferences::default(),
+        None if !row.is_garbled(Field::Preferences) => Preferences::default(),
         Some(Some(preferences)) => preferences,
-        Some(None) => {
+        _ => {
             report.note("preferences that break a rule here are left out", id);
             Preferences::default()
         }
     };
-    let is_active = !field(Field::IsActive)
-        .is_some_and(|text| ["0", "f", "false", "no"].contains(&text.to_ascii_lowercase().as_str()));
+    let is_active = match field(Field::IsActive) {
+        None if !row.is_garbled(Field::IsActive) => true,
+        Some(text) if ["1", "t", "true", "yes", "\u{1}"].contains(&text.to_ascii_lowercase().as_str()) => true,
+        Some(text) if ["0", "f", "false", "no", "\0"].contains(&text.to_ascii_lowercase().as_str()) => false,
+        _ => {
+            report.note("an account of which it cannot be read whether it is active comes in deactivated", id);
+            false
+        }
+    };
+    let created_at = row.time(Field::Created).unwrap_or_else(|_| {
+        report.note("an account without a time that can be read is taken as made now", id);
+        None
+    });
     Some(ImportedAccount {
         foreign_id: id.to_owned(),
         email: email.take(),
@@ -176,7 +205,7 @@ fn account<'r>(
         password_hash,
         is_active,
         preferences,
-        created_at: time(field(Field::Created)).unwrap_or_else(|| clock.now()),
+        created_at: created_at.unwrap_or_else(|| clock.now()),
     })
 }
 

@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use tokio::sync::mpsc;
 
 use super::people::{Owner, Owners};
-use super::tables::{Field, Found, Tables, time};
-use super::{ImportError, ImportOptions, ImportReport};
+use super::tables::{Field, Found, Row, Tables};
+use super::{ImportError, ImportOptions, ImportReport, Target};
 use crate::domain::{Attachments, Clock, ConversationId, Timestamp};
 use crate::store::{
-    Db, ImportedAs, ImportedConversation, ImportedKind, ImportedMessage, ImportedRow, Kind, Reader, StoreError, Values,
+    ImportedAs, ImportedConversation, ImportedKind, ImportedMessage, ImportedRow, Kind, Reader, StoreError, Values,
 };
 
 /// Conversations stored together at most, and their messages.
@@ -27,7 +27,7 @@ struct Talk {
 }
 
 pub(super) async fn import(
-    db: &Db,
+    target: Target<'_>,
     mut reader: Reader,
     tables: &Tables,
     options: &ImportOptions,
@@ -36,8 +36,8 @@ pub(super) async fn import(
     report: &mut ImportReport,
 ) -> Result<(), ImportError> {
     let talks = talks(&mut reader, &tables.conversations, report).await.map_err(ImportError::Source)?;
-    let known = db.imported_rows(options.source.clone(), ImportedKind::Conversation).await?;
-    let mut run = Run { db, options, clock, owners, known, report, batch: Vec::new(), size: 0 };
+    let known = target.imported_rows(&options.name, ImportedKind::Conversation).await?;
+    let mut run = Run { target, options, clock, owners, known, report, batch: Vec::new(), size: 0 };
     let (sql, kinds) = tables.messages.query(&reader, &[Field::Conversation, Field::Place, Field::Created, Field::Id]);
     let (send, rows) = mpsc::channel(WAITING);
     let reading = read(&mut reader, sql, kinds, send);
@@ -63,18 +63,26 @@ async fn talks(
 ) -> Result<HashMap<String, Talk>, StoreError> {
     let (sql, kinds) = table.query(reader, &[Field::Id]);
     let mut talks = HashMap::new();
-    for row in reader.fetch(sql, Vec::new(), &kinds).await? {
-        let field = |field| table.get(&row, field);
-        let (Some(id), Some(user)) = (field(Field::Id), field(Field::User)) else {
+    for values in reader.fetch(sql, Vec::new(), &kinds).await? {
+        let row = table.row(&values);
+        let (Some(id), Some(user)) = (row.id(Field::Id), row.get(Field::User)) else {
             report.conversations.skipped += 1;
-            report.note("a conversation without an id or a user is left out", field(Field::Id).unwrap_or("?"));
+            let what = "a conversation without an id or a user that can be read is left out, with its messages";
+            report.note(what, row.id(Field::Id).unwrap_or("?"));
             continue;
         };
+        let (created_at, updated_at) = (row.time(Field::Created), row.time(Field::Updated));
+        if created_at.is_err() || updated_at.is_err() {
+            report.note("a conversation without times that can be read has those of its messages", id);
+        }
+        if row.is_garbled(Field::Title) {
+            report.note("a title that is not UTF-8 is left out", id);
+        }
         let talk = Talk {
             user: user.to_owned(),
-            title: field(Field::Title).map(shown).filter(|title| !title.is_empty()),
-            created_at: time(field(Field::Created)),
-            updated_at: time(field(Field::Updated)),
+            title: row.get(Field::Title).map(shown).filter(|title| !title.is_empty()),
+            created_at: created_at.unwrap_or_default(),
+            updated_at: updated_at.unwrap_or_default(),
         };
         if talks.insert(id.to_owned(), talk).is_some() {
             report.note("conversations of the same id are taken as one", id);
@@ -91,7 +99,7 @@ fn shown(title: &str) -> String {
 }
 
 struct Run<'r> {
-    db: &'r Db,
+    target: Target<'r>,
     options: &'r ImportOptions,
     clock: &'r Clock,
     owners: Owners,
@@ -112,9 +120,10 @@ impl Run<'_> {
         mut talks: HashMap<String, Talk>,
     ) -> Result<(), ImportError> {
         let mut current: Option<(String, Vec<Told>)> = None;
-        while let Some(row) = rows.recv().await {
-            let Some(id) = table.get(&row, Field::Conversation) else {
-                self.skip("a message without a conversation is left out", table.get(&row, Field::Id));
+        while let Some(values) = rows.recv().await {
+            let row = table.row(&values);
+            let Some(id) = row.id(Field::Conversation) else {
+                self.skip("a message without a conversation that can be read is left out", row.id(Field::Id));
                 continue;
             };
             if current.as_ref().is_none_or(|(known, _)| known != id)
@@ -123,7 +132,7 @@ impl Run<'_> {
                 self.talk(&id, talks.remove(&id), messages).await?;
             }
             let before = current.as_ref().and_then(|(_, messages)| messages.last()).map(|(_, message)| message.at);
-            if let Some(message) = self.message(table, &row, before)
+            if let Some(message) = self.message(row, before)
                 && let Some((_, messages)) = &mut current
             {
                 self.append(messages, message);
@@ -146,9 +155,13 @@ impl Run<'_> {
     }
 
     /// The message of a row, unless it is none here.
-    fn message(&mut self, table: &Found, row: &Values, before: Option<Timestamp>) -> Option<Told> {
-        let field = |field| table.get(row, field);
-        let id = field(Field::Id).unwrap_or("?");
+    fn message(&mut self, row: Row<'_>, before: Option<Timestamp>) -> Option<Told> {
+        let field = |field| row.get(field);
+        // By its id the next run knows it again.
+        let Some(id) = row.id(Field::Id) else {
+            self.skip("a message without an id that can be read is left out", None);
+            return None;
+        };
         let role = field(Field::Role).unwrap_or_default().trim().to_ascii_lowercase();
         let is_answer = match role.as_str() {
             "user" => false,
@@ -158,6 +171,10 @@ impl Run<'_> {
                 return None;
             }
         };
+        if row.is_garbled(Field::Content) {
+            self.skip("a message whose text is not UTF-8 is left out", Some(id));
+            return None;
+        }
         let mut content = field(Field::Content).unwrap_or_default().to_owned();
         if content.trim().is_empty() {
             self.skip("a message without a text is left out", Some(id));
@@ -167,17 +184,24 @@ impl Run<'_> {
             content = content.replace('\0', "\u{fffd}");
             self.report.note("NUL characters, which no database here stores, are replaced in a message", id);
         }
-        let at = time(field(Field::Created)).unwrap_or_else(|| {
+        let at = row.time(Field::Created).unwrap_or_default().unwrap_or_else(|| {
             self.report.note("a message without a time that can be read has that of the one before it", id);
             before.unwrap_or_else(|| self.clock.now())
         });
-        let client_id = field(Field::ClientId).filter(|id| !is_answer && !id.is_empty() && id.len() <= 255);
+        let client_id = row.id(Field::ClientId).filter(|id| !is_answer && id.len() <= 255);
+        let elapsed_ms = field(Field::Elapsed).and_then(|text| text.parse().ok()).filter(|ms| *ms >= 0);
+        if elapsed_ms.is_none() && (field(Field::Elapsed).is_some() || row.is_garbled(Field::Elapsed)) {
+            self.report.note("an elapsed time that is no number of milliseconds is left out", id);
+        }
+        if row.is_garbled(Field::Attachments) {
+            self.report.note(NO_ATTACHMENTS, id);
+        }
         let message = ImportedMessage {
             is_answer,
             content,
             client_id: client_id.map(str::to_owned),
             attachments: field(Field::Attachments).map(|text| self.attachments(id, text)).unwrap_or_default(),
-            elapsed_ms: field(Field::Elapsed).and_then(|text| text.parse().ok()).filter(|ms| *ms >= 0),
+            elapsed_ms,
             failed: field(Field::Status).is_some_and(|status| status.eq_ignore_ascii_case("error")),
             at,
         };
@@ -192,7 +216,7 @@ impl Run<'_> {
         match listed.and_then(|listed| Attachments::parse(listed, "").ok()) {
             Some(attachments) => attachments.into_inner(),
             None => {
-                self.report.note("attachments that are no addresses on the web are left out", id);
+                self.report.note(NO_ATTACHMENTS, id);
                 Vec::new()
             }
         }
@@ -222,9 +246,8 @@ impl Run<'_> {
         };
         let began = talk.created_at.or(messages.first().map(|(_, message)| message.at));
         let began = began.unwrap_or_else(|| self.clock.now());
-        let dry_run = self.options.dry_run;
-        let owner = self.owners.find(self.db, &talk.user, began, dry_run, self.report).await?;
-        let (Some(owner), true) = (owner, id.chars().count() <= 255) else {
+        let owner = self.owners.find(self.target, &talk.user, began, self.report).await?;
+        let Some(owner) = owner else {
             self.report.conversations.skipped += 1;
             self.report.messages.skipped += count;
             self.report.note("a conversation whose user is not here is left out, with its messages", id);
@@ -249,7 +272,7 @@ impl Run<'_> {
             }
         }
         let owner = match owner {
-            Owner::Account(owner) if !dry_run => owner,
+            Owner::Account(owner) if self.target.writable().is_some() => owner,
             Owner::Account(_) | Owner::Planned => {
                 self.plan(known.is_some(), &messages);
                 return Ok(());
@@ -295,7 +318,9 @@ impl Run<'_> {
         if batch.is_empty() {
             return Ok(());
         }
-        let outcomes = self.db.import_conversations(self.options.source.clone(), batch.clone()).await?;
+        // What is planned is in no batch.
+        let Some(db) = self.target.writable() else { return Ok(()) };
+        let outcomes = db.import_conversations(self.options.name.clone(), batch.clone()).await?;
         for (conversation, outcome) in batch.iter().zip(outcomes) {
             let id = &conversation.foreign_id;
             self.report.messages.added += outcome.messages;
@@ -318,4 +343,5 @@ impl Run<'_> {
     }
 }
 
+const NO_ATTACHMENTS: &str = "attachments that are no addresses on the web are left out";
 const WITHOUT_QUESTION: &str = "an answer without a question before it is left out";

@@ -20,6 +20,12 @@ pub enum BackupError {
     /// There is something of that name.
     #[error("{0} is there already: name a new file")]
     Exists(String),
+    /// What should be copied is not there.
+    #[error("{0}: there is no such file")]
+    Absent(String),
+    /// What should be copied is a folder, or another thing that is no file.
+    #[error("{0} is not a file")]
+    NoFile(String),
     /// What should be copied is no database of Parlor's.
     #[error("{0} is no database of Parlor's")]
     Foreign(String),
@@ -77,6 +83,8 @@ pub fn back_up(path: &Path, to: &Path) -> Result<u64, BackupError> {
 /// # Errors
 /// When the copy is not sound, or cannot be put there.
 pub fn restore(copy_path: &Path, path: &Path) -> Result<(), BackupError> {
+    // Before a folder is made for it.
+    drop(open(copy_path)?);
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         std::fs::create_dir_all(folder).map_err(|problem| io(folder, problem))?;
     }
@@ -127,9 +135,11 @@ fn copy(from: &Path, to: &Path) -> Result<(), BackupError> {
 
 fn open(path: &Path) -> Result<Connection, BackupError> {
     let file = path.display().to_string();
-    if !path.is_file() {
-        let problem = std::io::Error::from(std::io::ErrorKind::NotFound);
-        return Err(BackupError::Io { file, problem });
+    match std::fs::metadata(path) {
+        Ok(found) if found.is_file() => {}
+        Ok(_) => return Err(BackupError::NoFile(file)),
+        Err(problem) if problem.kind() == std::io::ErrorKind::NotFound => return Err(BackupError::Absent(file)),
+        Err(problem) => return Err(BackupError::Io { file, problem }),
     }
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;

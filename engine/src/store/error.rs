@@ -6,8 +6,8 @@ pub enum StoreError {
     /// The file or server cannot be opened.
     #[error("the database cannot be opened: {0}")]
     Open(String),
-    /// Another server works on the same file.
-    #[error("the database {0} is in use by another Parlor server")]
+    /// Another server, worker, transfer or restore has the same file.
+    #[error("the database {0} is in use by another Parlor process")]
     InUse(String),
     /// The schema is not what this program knows.
     #[error("migration {version} {problem}")]

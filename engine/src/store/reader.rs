@@ -23,6 +23,8 @@ pub enum Kind {
     Text,
     /// Bytes.
     Bytes,
+    /// Text, or bytes where somebody else has stored what is none.
+    TextOrBytes,
 }
 
 /// A value of a row.
@@ -114,6 +116,9 @@ macro_rules! values {
                 Kind::Int => $row.try_get::<Option<i64>, _>(at)?.map_or(Value::Null, Value::Int),
                 Kind::Text => $row.try_get::<Option<String>, _>(at)?.map_or(Value::Null, Value::Text),
                 Kind::Bytes => $row.try_get::<Option<Vec<u8>>, _>(at)?.map_or(Value::Null, Value::Bytes),
+                Kind::TextOrBytes => {
+                    $row.try_get_unchecked::<Option<Vec<u8>>, _>(at)?.map_or(Value::Null, text_or_bytes)
+                }
             });
         }
         values
@@ -151,9 +156,13 @@ impl Reader {
         let options = postgres.pool.connect_options();
         let connecting = tokio::time::timeout(CONNECT_PATIENCE, PgConnection::connect_with(&options)).await;
         let mut connection = connecting.map_err(|_| StoreError::Unreachable("it does not answer"))?.map_err(failed)?;
-        for statement in
-            ["SET statement_timeout = 0", "SET TIME ZONE 'UTC'", "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"]
-        {
+        for statement in [
+            "SET statement_timeout = 0",
+            "SET TIME ZONE 'UTC'",
+            // A database that knows no encoding would refuse each query that meets what is not UTF-8: let it come as it is stored.
+            "SELECT set_config('client_encoding', 'SQL_ASCII', false) WHERE current_setting('server_encoding') = 'SQL_ASCII'",
+            "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+        ] {
             sqlx::raw_sql(statement).execute(&mut connection).await.map_err(failed)?;
         }
         Ok(Self { connection: Connection::Postgres(connection), is_mariadb: false })
@@ -361,6 +370,10 @@ impl Reader {
     }
 }
 
+fn text_or_bytes(bytes: Vec<u8>) -> Value {
+    String::from_utf8(bytes).map_or_else(|error| Value::Bytes(error.into_bytes()), Value::Text)
+}
+
 /// Lends the connection to a thread for `work`.
 #[allow(clippy::disallowed_methods, reason = "one at a time, of a command that does nothing else")]
 async fn on_a_thread<T: Send + 'static>(
@@ -398,8 +411,11 @@ fn read(
                     Value::Text(text.map_err(|_| StoreError::Corrupt { column: at, expected: "UTF-8" })?.to_owned())
                 }
                 (Kind::Bytes, ValueRef::Blob(bytes)) => Value::Bytes(bytes.to_owned()),
+                (Kind::TextOrBytes, ValueRef::Text(bytes) | ValueRef::Blob(bytes)) => text_or_bytes(bytes.to_owned()),
                 (Kind::Int, _) => return Err(StoreError::Corrupt { column: at, expected: "an integer" }),
-                (Kind::Text, _) => return Err(StoreError::Corrupt { column: at, expected: "text" }),
+                (Kind::Text | Kind::TextOrBytes, _) => {
+                    return Err(StoreError::Corrupt { column: at, expected: "text" });
+                }
                 (Kind::Bytes, _) => return Err(StoreError::Corrupt { column: at, expected: "bytes" }),
             });
         }

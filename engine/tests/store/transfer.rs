@@ -68,6 +68,7 @@ on_every_pair!(
     everything_arrives_and_goes_on_counting_where_it_was,
     what_was_interrupted_goes_on_where_it_ended,
     a_target_with_data_of_its_own_is_left_alone,
+    while_one_transfer_runs_another_into_its_target_is_refused,
 );
 
 mod mysql_and_postgres {
@@ -220,6 +221,32 @@ async fn what_was_interrupted_goes_on_where_it_ended(source: Fixture, target: Fi
     assert!(report.copied < all, "{} of {all}", report.copied);
     let target = target.start().await;
     assert_eq!(target.value::<i64>("SELECT COUNT(*) FROM messages").await, MANY + 6);
+}
+
+async fn while_one_transfer_runs_another_into_its_target_is_refused(source: Fixture, target: Fixture) {
+    fill(&source).await;
+    let (source, target) = (source.stop().await, target.stop().await);
+    let another = Fixture::sqlite().await.stop().await;
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let mut stop = Some(stop);
+    let mut on_event = |event: TransferEvent<'_>| {
+        if matches!(event, TransferEvent::Copied(_)) {
+            drop(stop.take());
+        }
+    };
+    let mut running = Box::pin(transfer(&source.settings.database, &target.settings.database, at(100), &mut on_event));
+    tokio::select! {
+        biased;
+        _ = stopped => {}
+        done = &mut running => panic!("it has ended: {done:?}"),
+    }
+    let refused = carry(&another, &target).await;
+    let is_refused = matches!(&refused, Err(TransferError::UnderWay | TransferError::Target(StoreError::InUse(_))));
+    assert!(is_refused, "{refused:?}");
+    let report = running.await.unwrap();
+    assert!(!report.continued);
+    let over = carry(&another, &target).await;
+    assert!(matches!(over, Err(TransferError::HoldsData(_))), "{over:?}");
 }
 
 async fn a_target_with_data_of_its_own_is_left_alone(source: Fixture, target: Fixture) {

@@ -34,15 +34,14 @@ impl Backup {
             _ => format!("mysqldump --single-transaction --no-tablespaces {} > {}", place_of(url), self.file.display()),
         })?;
         let bytes = store::back_up(path, &self.file).map_err(|error| CliError::Failed(error.to_string()))?;
-        say(&format!("{}: {bytes} bytes, checked.", self.file.display()));
+        say(&format!("{}: {bytes} bytes, checked.", self.file.display()))?;
         match &settings.files.bucket {
             Some(_) => say("Attached files are not in it: they lie in their bucket."),
             None if settings.files.folder.exists() => {
-                say(&format!("Attached files are not in it: copy {} now, too.", settings.files.folder.display()));
+                say(&format!("Attached files are not in it: copy {} now, too.", settings.files.folder.display()))
             }
-            None => {}
+            None => Ok(()),
         }
-        Ok(())
     }
 }
 
@@ -58,8 +57,7 @@ impl Restore {
             _ => format!("mysql {} < {}", place_of(url), self.file.display()),
         })?;
         store::restore(&self.file, path).map_err(|error| CliError::Failed(error.to_string()))?;
-        say(&format!("{} is in the place of {}.", self.file.display(), path.display()));
-        Ok(())
+        say(&format!("{} is in the place of {}.", self.file.display(), path.display()))
     }
 }
 

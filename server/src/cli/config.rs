@@ -17,7 +17,6 @@ impl ConfigCommand {
     pub(super) fn run(self, options: &Options) -> Result<(), CliError> {
         let Self::Show = self;
         let (_, provenance) = load(options, Secret::NotNeeded)?;
-        say(&render(&provenance));
-        Ok(())
+        say(&render(&provenance))
     }
 }

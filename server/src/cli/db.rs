@@ -27,8 +27,7 @@ impl DbCommand {
         if tables.is_empty() {
             return Err(CliError::Failed("the database is empty: run `parlor db setup`".to_owned()));
         }
-        say(&render(&tables));
-        Ok(())
+        say(&render(&tables))
     }
 }
 

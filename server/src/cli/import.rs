@@ -5,7 +5,9 @@ use std::fmt::Write as _;
 use clap::{Args, ValueEnum};
 use parlor_engine::config::{DatabaseSettings, DatabaseUrl};
 use parlor_engine::domain::Clock;
-use parlor_engine::import::{Counts, ImportError, ImportKind, ImportOptions, ImportReport, import};
+use parlor_engine::import::{
+    Counts, ImportError, ImportKind, ImportOptions, ImportReport, ImportSource, Target, import,
+};
 use parlor_engine::store::{Db, OpenAs};
 
 use super::settings::{self, Secret};
@@ -59,29 +61,53 @@ impl Import {
             Kind::FullChatbot => ImportKind::FullChatbot,
             Kind::Mvp => ImportKind::Mvp,
         };
-        let source = self.name.unwrap_or_else(|| kind.as_str().to_owned());
-        if source.trim().is_empty() || source.chars().count() > NAME_CHARS || source.chars().any(char::is_control) {
+        let name = self.name.unwrap_or_else(|| kind.as_str().to_owned());
+        if name.trim().is_empty() || name.chars().count() > NAME_CHARS || name.chars().any(char::is_control) {
             return Err(CliError::Usage(format!("--as takes a name of 1 to {NAME_CHARS} characters")));
         }
-        let import_options = ImportOptions { kind, source, dry_run: self.dry_run, new_ids: self.new_ids };
-        let clock = Clock::System;
-        if self.dry_run && Db::plan_migrations(&settings.database).await?.iter().any(|migration| !migration.is_there) {
-            let problem = "the database's schema is not made or not up to date: run `parlor migrate` first";
-            return Err(CliError::Failed(problem.to_owned()));
-        }
-        let db = Db::connect(&settings.database, OpenAs::Command).await?;
-        let done = async {
-            if !self.dry_run {
+        let import_options = ImportOptions { name, new_ids: self.new_ids };
+        // Before anything is made for it.
+        let source = ImportSource::open(&from, kind).await.map_err(failed)?;
+        let report = if self.dry_run {
+            plan(&settings.database, source, &import_options).await?
+        } else {
+            let clock = Clock::System;
+            let db = Db::connect(&settings.database, OpenAs::Command).await?;
+            let done = async {
                 db.migrate(clock.now()).await?;
+                import(Target::Store(&db), source, &import_options, &clock).await
             }
-            import(&db, &from, &import_options, &clock).await
-        }
-        .await;
-        db.close().await;
-        let report = done.map_err(|error: ImportError| CliError::Failed(error.to_string()))?;
-        say(&render(&report, self.dry_run));
-        Ok(())
+            .await;
+            db.close().await;
+            done.map_err(failed)?
+        };
+        say(&render(&report, self.dry_run))
     }
+}
+
+/// What would be brought in. Makes no database where there is none.
+async fn plan(
+    database: &DatabaseSettings,
+    source: ImportSource,
+    options: &ImportOptions,
+) -> Result<ImportReport, CliError> {
+    let migrations = Db::plan_migrations(database).await?;
+    let clock = Clock::System;
+    if migrations.iter().all(|migration| !migration.is_there) {
+        return import(Target::Plan(None), source, options, &clock).await.map_err(failed);
+    }
+    if migrations.iter().any(|migration| !migration.is_there) {
+        let problem = "the database's schema is not up to date: run `parlor migrate` first";
+        return Err(CliError::Failed(problem.to_owned()));
+    }
+    let db = Db::connect(database, OpenAs::Command).await?;
+    let done = import(Target::Plan(Some(&db)), source, options, &clock).await;
+    db.close().await;
+    done.map_err(failed)
+}
+
+fn failed(error: ImportError) -> CliError {
+    CliError::Failed(error.to_string())
 }
 
 fn render(report: &ImportReport, dry_run: bool) -> String {

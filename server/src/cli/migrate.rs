@@ -31,7 +31,7 @@ pub(super) async fn migrate(options: &Options) -> Result<(), CliError> {
     db.close().await;
     for state in states {
         let done = if state.applied_now { "applied" } else { "was there" };
-        say(&format!("{:04} {}: {done}", state.version, state.name));
+        say(&format!("{:04} {}: {done}", state.version, state.name))?;
     }
     Ok(())
 }
@@ -42,14 +42,14 @@ async fn plan(options: &Options, with_sql: bool) -> Result<(), CliError> {
     for migration in &planned {
         let (number, name) = (migration.version, migration.name);
         match (with_sql, migration.is_there) {
-            (false, true) => say(&format!("{number:04} {name}: was there")),
-            (false, false) => say(&format!("{number:04} {name}: would be applied")),
+            (false, true) => say(&format!("{number:04} {name}: was there"))?,
+            (false, false) => say(&format!("{number:04} {name}: would be applied"))?,
             (true, true) => {}
-            (true, false) => say(&format!("-- {number:04} {name}\n{}", migration.sql)),
+            (true, false) => say(&format!("-- {number:04} {name}\n{}", migration.sql))?,
         }
     }
     if !with_sql && planned.iter().all(|migration| migration.is_there) {
-        say("Nothing is to be done.");
+        say("Nothing is to be done.")?;
     }
     Ok(())
 }

@@ -13,6 +13,7 @@ mod usage;
 mod user;
 mod worker;
 
+use std::io::{ErrorKind, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -79,6 +80,9 @@ enum Command {
     Openapi,
 }
 
+/// What a shell makes of a program that SIGPIPE ended, as it does most: 128 and the signal's number.
+const UNHEARD: u8 = 141;
+
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CliError {
@@ -91,6 +95,9 @@ pub(crate) enum CliError {
     /// Everything else; exit code 1.
     #[error("{0}")]
     Failed(String),
+    /// Whoever read the answer has gone, as `head` does; exit code [`UNHEARD`], and nothing is said.
+    #[error("nobody reads the answer")]
+    Unheard,
 }
 
 impl From<ServerError> for CliError {
@@ -123,8 +130,13 @@ pub fn run() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
+            let code = match error {
+                CliError::Unheard => return ExitCode::from(UNHEARD),
+                CliError::Failed(_) => 1,
+                CliError::Config(_) | CliError::Usage(_) => 2,
+            };
             complain(&error);
-            ExitCode::from(if matches!(error, CliError::Failed(_)) { 1 } else { 2 })
+            ExitCode::from(code)
         }
     }
 }
@@ -147,17 +159,25 @@ async fn execute(cli: Cli) -> Result<(), CliError> {
 }
 
 /// One clear line per problem.
-#[allow(clippy::print_stderr, reason = "this is where the command line speaks")]
 fn complain(error: &CliError) {
     for line in error.to_string().lines() {
-        eprintln!("parlor: {line}");
+        hint(&format!("parlor: {line}"));
     }
 }
 
+/// A line on standard error, for whoever reads that.
+fn hint(line: &str) {
+    // Where it is closed, nobody is there to be told so.
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
 /// Prints a command's answer.
-#[allow(clippy::print_stdout, reason = "this is where the command line speaks")]
-fn say(text: &str) {
-    println!("{text}");
+fn say(text: &str) -> Result<(), CliError> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{text}").and_then(|()| out.flush()).map_err(|error| match error.kind() {
+        ErrorKind::BrokenPipe => CliError::Unheard,
+        _ => CliError::Failed(format!("standard output: {error}")),
+    })
 }
 
 /// The settings' database, for a command beside a running server.

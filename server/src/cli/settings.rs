@@ -68,7 +68,9 @@ fn kept_secret(data_dir: &Path) -> Result<(String, String), CliError> {
     let secret = random_secret();
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).map_err(failed)?;
     writeln!(file, "{secret}").and_then(|()| file.sync_all()).map_err(failed)?;
-    super::say(&format!("No secret key is configured: made one and keep it in {} (mode 0600).", path.display()));
+    // A server starts whether or not anybody reads this.
+    let _ =
+        super::say(&format!("No secret key is configured: made one and keep it in {} (mode 0600).", path.display()));
     Ok((secret, path.display().to_string()))
 }
 

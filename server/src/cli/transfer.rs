@@ -43,8 +43,7 @@ impl Transfer {
         let done = transfer(&from, &to, Clock::System.now(), &mut |event| display.show(event)).await;
         display.clear();
         let report = done.map_err(|error| CliError::Failed(error.to_string()))?;
-        say(&summary(&report, began.elapsed()));
-        Ok(())
+        say(&summary(&report, began.elapsed()))
     }
 }
 
@@ -95,21 +94,22 @@ impl Display {
                 TransferEvent::Check { name, rows } => begin(bar, format!("comparing {name}"), rows, 0),
                 TransferEvent::Copied(rows) | TransferEvent::Checked(rows) => bar.inc(rows),
             },
+            // A transfer is not given up when nobody reads how it goes.
             Self::Lines { table, done, told } => match event {
                 TransferEvent::Table { name, rows, done: before } => {
                     let from = if before > 0 { format!(", of which {before} are there") } else { String::new() };
-                    say(&format!("copying {name}: {rows} rows{from}"));
+                    let _ = say(&format!("copying {name}: {rows} rows{from}"));
                     (*table, *done, *told) = (format!("copying {name}"), before, before);
                 }
                 TransferEvent::Check { name, .. } => {
-                    say(&format!("comparing {name}"));
+                    let _ = say(&format!("comparing {name}"));
                     (*table, *done, *told) = (format!("comparing {name}"), 0, 0);
                 }
                 TransferEvent::Copied(rows) | TransferEvent::Checked(rows) => {
                     *done += rows;
                     if *done - *told >= LINE_EVERY {
                         *told = *done;
-                        say(&format!("{table}: {done} rows"));
+                        let _ = say(&format!("{table}: {done} rows"));
                     }
                 }
             },

@@ -105,8 +105,7 @@ impl UsageCommand {
         let app = open_app(options).await?;
         let done = report.execute(&app).await;
         app.close().await;
-        say(&done?);
-        Ok(())
+        say(&done?)
     }
 }
 

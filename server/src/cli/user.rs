@@ -9,7 +9,7 @@ use parlor_engine::domain::{Account, AccountRole, Clock};
 use parlor_engine::providers::Providers;
 use secrecy::SecretString;
 
-use super::{CliError, Options, open_database, say};
+use super::{CliError, Options, hint, open_database, say};
 
 /// The longest password that is read, in bytes.
 const PASSWORD_BYTES: u64 = 4096;
@@ -109,8 +109,7 @@ impl UserCommand {
         let app = open_app(options).await?;
         let done = self.execute(&app).await;
         app.close().await;
-        say(&done?);
-        Ok(())
+        say(&done?)
     }
 
     async fn execute(self, app: &App) -> Result<String, CliError> {
@@ -184,11 +183,10 @@ impl Password {
 }
 
 /// The first line of standard input.
-#[allow(clippy::print_stderr, reason = "a prompt")]
 fn read_password() -> Result<SecretString, CliError> {
     let mut input = std::io::stdin();
     if input.is_terminal() {
-        eprintln!("Password (8 to 128 characters; it will be shown as you type):");
+        hint("Password (8 to 128 characters; it will be shown as you type):");
         let mut line = String::new();
         input.read_line(&mut line)?;
         return Ok(line.trim_end_matches(['\n', '\r']).to_owned().into());

@@ -14,7 +14,7 @@ async fn a_second_server_on_the_same_data_is_refused_and_the_first_goes_on() {
         let told = String::from_utf8(second.stderr).unwrap();
         let told: Vec<_> = told.lines().filter(|line| line.starts_with("parlor: ")).collect();
         assert_eq!(told.len(), 1, "{told:?}");
-        assert!(told[0].contains("in use by another Parlor server") && told[0].contains("chatbot.db"), "{told:?}");
+        assert!(told[0].contains("in use by another Parlor process") && told[0].contains("chatbot.db"), "{told:?}");
     }
     assert_eq!(chat(&server, "Still there?").await.unwrap().0, 200);
     // The lock of a server that was killed is no obstacle.

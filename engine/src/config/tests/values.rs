@@ -154,3 +154,9 @@ fn the_settings_for_tests_are_sound() {
     let DatabaseUrl::Sqlite(path) = settings.database.url else { panic!("no SQLite") };
     assert_eq!(path, PathBuf::from("/srv/x/chatbot.db"));
 }
+
+#[test]
+fn a_schedule_that_never_comes_is_a_problem_of_its_setting() {
+    let problem = problem(&with_file("[schedules]\nremove_expired = \"30 2 30 2 *\""));
+    assert!(problem.starts_with("schedules.remove_expired (") && problem.contains("never"), "{problem}");
+}

@@ -4,6 +4,7 @@
 //! is under way, so that no server takes a half for a whole; a table holds for each table the key of the last row that has arrived.
 
 mod chunks;
+mod claim;
 mod plan;
 mod writer;
 
@@ -90,6 +91,9 @@ pub enum TransferError {
     /// The target has rows of its own.
     #[error("the target holds data already, in the table {0}: a transfer needs an empty database")]
     HoldsData(String),
+    /// Another transfer runs at this moment.
+    #[error("another transfer into the target is under way: wait for its end, or stop it")]
+    UnderWay,
     /// Another transfer was begun into the target.
     #[error("a transfer from another source was begun into the target: go on with that one, or empty the target")]
     Another,
@@ -123,7 +127,7 @@ pub enum TransferError {
 }
 
 /// Carries everything from one database to another, or goes on where an earlier run was interrupted, and compares both sides. Makes the
-/// target's schema first. On SQLite both files are locked against servers meanwhile.
+/// target's schema first. On SQLite both files are locked against servers meanwhile; on servers the target is locked against other transfers.
 ///
 /// # Errors
 /// What keeps it from its end; a run that was interrupted can be begun again.
@@ -229,6 +233,10 @@ impl Run<'_> {
     /// Makes the target ready, or finds where an earlier run ended.
     async fn begin(&self, db: &Db) -> Result<(Writer, HashMap<String, Progress>, bool), Box<TransferError>> {
         let failed = |error| Box::new(TransferError::Target(error));
+        let mut writer = Writer::open(db).await.map_err(failed)?;
+        if !claim::claim(&mut writer).await.map_err(failed)? {
+            return Err(Box::new(TransferError::UnderWay));
+        }
         let mut reader = Reader::open(self.to).await.map_err(failed)?;
         let mut applied = migrations::recorded(&mut reader).await.map_err(failed)?;
         let mark = applied.iter().position(|(version, _)| *version == migrations::UNDER_WAY);
@@ -241,7 +249,7 @@ impl Run<'_> {
                 return Err(Box::new(TransferError::OtherVersion));
             }
             let progress = progress(&mut reader, &self.tables).await.map_err(failed)?;
-            return Ok((Writer::open(db).await.map_err(failed)?, progress, true));
+            return Ok((writer, progress, true));
         }
         let ddl = reader.ddl(PROGRESS_TABLE);
         drop(reader);
@@ -253,7 +261,6 @@ impl Run<'_> {
             }
         }
         drop(reader);
-        let mut writer = Writer::open(db).await.map_err(failed)?;
         writer.run(vec![(ddl, Vec::new())]).await.map_err(failed)?;
         let mark = format!(
             "INSERT INTO schema_migrations (version, name, hash, applied_at) VALUES ({}, 'transfer', '{}', {})",

@@ -8,7 +8,7 @@ use sqlx::{Connection as _, MySqlConnection, PgConnection};
 use super::plan::Table;
 use crate::store::dialect::Dialect;
 use crate::store::reader::bound;
-use crate::store::server::{MYSQL, POSTGRES, meaning};
+use crate::store::server::{CONNECT_PATIENCE, MYSQL, POSTGRES, meaning};
 use crate::store::sqlite::Sqlite;
 use crate::store::{Backend, Db, StoreError, Tx, Value, Values};
 
@@ -26,6 +26,11 @@ pub(super) type Statement = (String, Vec<Value>);
 
 impl Writer {
     pub(super) async fn open(db: &Db) -> Result<Self, StoreError> {
+        let opening = tokio::time::timeout(CONNECT_PATIENCE, Self::connect(db));
+        opening.await.map_err(|_| StoreError::Unreachable("it does not answer"))?
+    }
+
+    async fn connect(db: &Db) -> Result<Self, StoreError> {
         Ok(match &db.backend {
             Backend::Sqlite(sqlite) => Self::Sqlite(sqlite.clone()),
             Backend::Postgres(postgres) => {

@@ -29,7 +29,7 @@ async fn a_backup_beside_the_running_server_brings_everything_back() {
     server.sign_up("after@example.com").await;
     let running = server.run(&["restore", backup.to_str().unwrap()]);
     assert_eq!(running.status.code(), Some(1));
-    assert!(err(&running).contains("in use by another Parlor server"), "{}", err(&running));
+    assert!(err(&running).contains("in use by another Parlor process"), "{}", err(&running));
     assert_eq!(server.count("SELECT COUNT(*) FROM accounts"), 2, "nothing was touched");
 
     server.kill();
@@ -75,13 +75,28 @@ async fn what_is_no_sound_backup_is_refused_and_changes_nothing() {
         (&text, "no database of Parlor's"),
         (&foreign, "no database of Parlor's"),
         (&newer, "newer than this program"),
-        (&folder.join("absent.db"), "absent.db"),
+        (&folder.join("absent.db"), "absent.db: there is no such file"),
+        (&folder, "is not a file"),
     ] {
         let refused = server.run(&["restore", file.to_str().unwrap()]);
         assert_eq!(refused.status.code(), Some(1), "{file:?}");
         let told = err(&refused);
         assert!(told.contains(word) && told.lines().count() == 1, "{file:?}: {told}");
         assert_eq!(server.count("SELECT COUNT(*) FROM accounts"), 1, "{file:?}");
+    }
+}
+
+#[test]
+fn without_a_database_or_a_copy_nothing_is_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    std::fs::create_dir(&data).unwrap();
+    for (command, file) in [("backup", "chatbot.db"), ("restore", "copy.db")] {
+        let refused = run(&Setup::new(), &data, &[command, "copy.db"]);
+        assert_eq!(refused.status.code(), Some(1), "{command}");
+        let told = err(&refused);
+        assert!(told.trim_end().ends_with(&format!("{file}: there is no such file")), "{command}: {told}");
+        assert_eq!(std::fs::read_dir(&data).unwrap().count(), 0, "{command}");
     }
 }
 

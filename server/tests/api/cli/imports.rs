@@ -14,7 +14,7 @@ use crate::support::{Setup, TestServer};
 const HASH: &str = "$2b$12$GhvMmNVjRW29ulnudl.LbuAnUtN/LRfe1JsBm1Xu6LE3059z5Tr8m";
 
 /// As the document of `classic` has it.
-const CLASSIC: &str = "
+pub(super) const CLASSIC: &str = "
 PRAGMA foreign_keys = OFF;
 CREATE TABLE conversations (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -39,7 +39,7 @@ INSERT INTO messages VALUES
 ";
 
 /// As the document of `full_chatbot` lists its columns.
-const FULL_CHATBOT: &str = "
+pub(super) const FULL_CHATBOT: &str = "
 CREATE TABLE conversation_store (ID INTEGER AUTO_INCREMENT PRIMARY KEY, chat_name VARCHAR(60), conv_id VARCHAR(20), user_id INTEGER,
     message_count INTEGER, created_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP, updated_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP);
 CREATE TABLE message_store (ID INTEGER AUTO_INCREMENT PRIMARY KEY, role VARCHAR(20), conv_id VARCHAR(20), message_no INTEGER,
@@ -58,7 +58,7 @@ INSERT INTO message_store (role, conv_id, message_no, message_id, message, elaps
 ";
 
 /// The tables that the document of `mvp` names, with what its schemas and SQLAlchemy give them.
-fn mvp(timestamp: &str) -> String {
+pub(super) fn mvp(timestamp: &str) -> String {
     format!(
         "CREATE TABLE users (id INTEGER PRIMARY KEY, username VARCHAR(50) UNIQUE NOT NULL, email VARCHAR(255), hashed_password VARCHAR(255) NOT NULL,
             preferences TEXT, created_at {timestamp});
@@ -84,13 +84,13 @@ fn mvp(timestamp: &str) -> String {
     )
 }
 
-fn counts(report: &str, what: &str) -> (i64, i64, i64) {
+pub(super) fn counts(report: &str, what: &str) -> (i64, i64, i64) {
     let line = report.lines().find(|line| line.starts_with(what)).unwrap_or_else(|| panic!("no {what} in\n{report}"));
     let numbers: Vec<i64> = line.split_whitespace().filter_map(|word| word.parse().ok()).collect();
     (numbers[0], numbers[1], numbers[2])
 }
 
-fn import(setup: &Setup, data: &Path, arguments: &[&str]) -> String {
+pub(super) fn import(setup: &Setup, data: &Path, arguments: &[&str]) -> String {
     let all: Vec<&str> = ["import"].into_iter().chain(arguments.iter().copied()).collect();
     let done = run(setup, data, &all);
     assert!(done.status.success(), "{}", err(&done));

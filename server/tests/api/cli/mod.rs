@@ -5,6 +5,8 @@ mod config;
 mod database;
 mod database_tls;
 mod imports;
+mod imports_odd;
+mod pipes;
 mod replicas;
 mod secrets;
 

@@ -70,7 +70,7 @@ async fn killed_and_continued(mut server: TestServer, token: String, target: &st
     let setup = Setup::new();
     let running = run(&setup, &data, &flags(&source, target));
     assert_eq!(running.status.code(), Some(1));
-    assert!(err(&running).contains("in use by another Parlor server"), "{}", err(&running));
+    assert!(err(&running).contains("in use by another Parlor process"), "{}", err(&running));
     server.kill();
 
     for at in ["copying accounts", "copying messages", "comparing accounts"] {
