@@ -248,12 +248,21 @@ impl Link {
 /// Tells why Redis does not answer, and looks after it until it does on a new connection.
 async fn probe(link: Weak<Link>, mut reason: Reason) {
     let mut told = Told::default();
+    // A reason, and what it is more exactly.
+    let mut looked_at = None;
     loop {
         {
             let Some(link) = link.upgrade() else { return };
             let address = link.info().addr();
+            let reason = match looked_at {
+                Some((known, closer)) if known == reason => closer,
+                _ => {
+                    let closer = look_closer(address, reason).await;
+                    looked_at = Some((reason, closer));
+                    closer
+                }
+            };
             if told.is_due(reason) {
-                let reason = look_closer(address, reason).await;
                 tracing::warn!(%address, %reason, "Redis fails: what replicas share is kept by each alone until it is back");
             }
         }

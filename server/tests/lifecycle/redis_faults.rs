@@ -1,6 +1,8 @@
 //! A Redis that is wrong from the start: it is told at once, once and why, and the server serves.
 
 mod redis {
+    use std::time::Duration;
+
     use serde_json::Value;
     use tempfile::TempDir;
 
@@ -98,5 +100,23 @@ mod redis {
         server.wait_for_log("nobody listens there");
         process.go_on();
         server.wait_for_log("Redis is back");
+    }
+
+    #[tokio::test]
+    #[ignore = "needs PARLOR_TEST_REDIS_URL"]
+    async fn an_outage_is_told_once_though_nobody_asks_for_anything() {
+        let mut process = RedisProcess::start();
+        let server = Setup::new().env("REDIS_URL", &process.url()).start();
+        while redis_of(&server).await != "up" {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        process.stop();
+        server.wait_for_log("nobody listens there");
+        // It is tried a few times meanwhile.
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        process.go_on();
+        server.wait_for_log("Redis is back");
+        let warnings = warnings(&server);
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
     }
 }
