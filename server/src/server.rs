@@ -173,6 +173,7 @@ async fn open(settings: Settings) -> Result<App, ServerError> {
     }
     let providers = Providers::from_settings(&settings.providers, &settings.chat.model)?;
     let app = App::new(settings, db, clock, providers)?;
+    app.shared().try_redis();
     let interrupted = app.take_up().await?;
     if interrupted > 0 {
         tracing::warn!(turns = interrupted, "turns that a stopped server left open are marked as interrupted");

@@ -88,5 +88,7 @@ async fn open(settings: Settings) -> Result<App, ServerError> {
     let clock = Clock::System;
     db.migrate(clock.now()).await?;
     let providers = Providers::from_settings(&settings.providers, &settings.chat.model)?;
-    Ok(App::new(settings, db, clock, providers)?)
+    let app = App::new(settings, db, clock, providers)?;
+    app.shared().try_redis();
+    Ok(app)
 }

@@ -18,8 +18,10 @@ mod limits;
 mod mail;
 mod metering;
 mod moderation;
+mod mongo_uri;
 mod providers;
 mod reader;
+mod redis_url;
 mod resolve;
 mod routes;
 mod secret_key;
@@ -59,6 +61,7 @@ pub use moderation::{ModerationProvider, ModerationRule, ModerationSettings, Out
 pub use providers::{
     AnthropicSettings, GeminiSettings, GroqSettings, OpenAiSettings, OpenRouterSettings, ProviderSettings,
 };
+pub use redis_url::{parse as parse_redis_url, read_certificates};
 pub use routes::{RouteSettings, Strategy, TargetSettings, Timeouts};
 pub use security::{GuestAccess, JwtAlgorithm, PasswordScheme, SecuritySettings};
 pub use server::{HealthDialect, ServerSettings};

@@ -68,6 +68,10 @@ pub enum Kind {
     Endpoint,
     /// A URL that may hold a password, with one of these schemes.
     ServiceUrl(&'static [&'static str]),
+    /// The URL of a Redis.
+    Redis,
+    /// A connection string of MongoDB.
+    Mongo,
     /// A database URL.
     Database,
     /// A cron expression of five fields, or `off`.
@@ -95,8 +99,12 @@ impl Kind {
 
     /// Whether values may hold a password, so that errors do not repeat them.
     pub(super) const fn may_hold_secret(self) -> bool {
-        self.is_secret()
-            || matches!(self, Self::WebUrl | Self::Endpoint | Self::ServiceUrl(_) | Self::Database | Self::Origins)
+        self.is_secret() || self.is_url_with_password() || matches!(self, Self::WebUrl | Self::Endpoint | Self::Origins)
+    }
+
+    /// Whether values are URLs of which a part may be a password.
+    pub(super) const fn is_url_with_password(self) -> bool {
+        matches!(self, Self::ServiceUrl(_) | Self::Redis | Self::Mongo | Self::Database)
     }
 
     /// Whether there can be several values.

@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 
 use super::reader::Reader;
+use super::redis_url;
 
 /// What replicas share.
 #[derive(Debug, Clone)]
@@ -21,11 +22,21 @@ pub struct SharedSettings {
 
 impl SharedSettings {
     pub(super) fn read(reader: &mut Reader) -> Self {
-        Self {
+        let settings = Self {
             redis_url: reader.opt_secret("shared.redis_url"),
             redis_db: reader.integer("shared.redis_db"),
             redis_ssl_ca: reader.opt_path("shared.redis_ssl_ca"),
             mongo_uri: reader.opt_secret("shared.mongo_uri"),
+        };
+        let is_tls = settings.redis_url.as_ref().is_some_and(|url| redis_url::is_tls(url.expose_secret()));
+        if let (true, Some(path)) = (is_tls, &settings.redis_ssl_ca)
+            && let Err(problem) = redis_url::read_certificates(path)
+        {
+            reader.problem("shared.redis_ssl_ca", &problem);
         }
+        if settings.mongo_uri.is_some() && !cfg!(feature = "mongodb") {
+            reader.problem("shared.mongo_uri", "this Parlor was built without MongoDB (its feature `mongodb`)");
+        }
+        settings
     }
 }

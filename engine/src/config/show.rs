@@ -1,7 +1,7 @@
 //! Shows a configuration to people, without its secrets.
 
 use super::resolve::Entry;
-use super::setting::{Kind, unit_of};
+use super::setting::unit_of;
 use super::value::Value;
 
 const REDACTED: &str = "[redacted]";
@@ -64,7 +64,7 @@ fn show(entry: &Entry) -> String {
     match &entry.value {
         None => "(unset)".to_owned(),
         Some(Value::Text(_)) if kind.is_secret() => REDACTED.to_owned(),
-        Some(Value::Text(url)) if matches!(kind, Kind::ServiceUrl(_) | Kind::Database) => redact_url(url),
+        Some(Value::Text(url)) if kind.is_url_with_password() => redact_url(url),
         Some(Value::Text(text)) => text.clone(),
         Some(Value::Bool(value)) => value.to_string(),
         Some(Value::Integer(number)) => number.to_string(),

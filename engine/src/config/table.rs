@@ -9,8 +9,8 @@
 //! `…_expires_in`, which counts seconds as OAuth 2's field of that name does.
 
 use super::setting::Kind::{
-    Bool, Choice, Cron, Database, Email, Endpoint, Host, Integer, Key, Keys, List, Networks, Number, Origins, Path,
-    Secret, ServiceUrl, Text, WebUrl,
+    Bool, Choice, Cron, Database, Email, Endpoint, Host, Integer, Key, Keys, List, Mongo, Networks, Number, Origins,
+    Path, Redis, Secret, ServiceUrl, Text, WebUrl,
 };
 use super::setting::{Choose, DAY, HOUR, Kind, Setting, up_to};
 use super::{
@@ -293,13 +293,13 @@ pub static TABLE: &[Setting] = &[
     setting("schedules.tidy_search_index", Cron, "20 3 * * *",
         "Takes the words of deleted messages out of SQLite's search index for good."),
 
-    setting("shared.redis_url", ServiceUrl(&["redis", "rediss"]), "",
+    setting("shared.redis_url", Redis, "",
         "Redis 6 or newer, for more than one replica: redis://user:password@host:6379, or rediss:// for TLS.").env(&["REDIS_URL"]),
     setting("shared.redis_db", Integer(0, 65_535), "0",
         "The number of the Redis database; 0 leaves it to the URL's path. Each installation needs one of its own.").env(&["REDIS_DB"]),
     setting("shared.redis_ssl_ca", Path, "",
         "The certificate (PEM) that the Redis server's is checked against; empty: the system's.").env(&["REDIS_SSL_CA"]),
-    setting("shared.mongo_uri", ServiceUrl(&["mongodb", "mongodb+srv"]), "",
+    setting("shared.mongo_uri", Mongo, "",
         "MongoDB, where finished turns and analytics events are also written.").env(&["MONGO_URI"]),
 
     setting("telemetry.log_format", Choice(LogFormat::NAMES), "auto",

@@ -8,6 +8,7 @@ use url::Url;
 use super::database_url::DatabaseUrl;
 use super::setting::Kind;
 use super::trusted_proxy::TrustedProxy;
+use super::{mongo_uri, redis_url};
 use crate::domain::Schedule;
 
 /// What a source says: one text, several, or something of a type that no setting has.
@@ -94,6 +95,14 @@ fn one(kind: Kind, unit: Duration, text: String) -> Result<Value, Expected> {
         Kind::WebUrl => Value::Text(web_url(&text)?.trim_end_matches('/').to_owned()),
         Kind::Endpoint => Value::Text(web_url(&text)?),
         Kind::ServiceUrl(schemes) => Value::Text(service_url(text, schemes)?),
+        Kind::Redis => {
+            redis_url::parse(&text).map_err(Expected)?;
+            Value::Text(text)
+        }
+        Kind::Mongo => {
+            mongo_uri::check(&text).map_err(Expected)?;
+            Value::Text(text)
+        }
         Kind::Database => {
             DatabaseUrl::parse(&text, None).map_err(Expected)?;
             Value::Text(text)
@@ -232,7 +241,7 @@ fn origin(text: &str) -> Result<String, Expected> {
     }
 }
 
-/// Checks the scheme only: MongoDB's URLs, which list several hosts, are not URLs by RFC 3986.
+/// Checks the scheme only.
 fn service_url(text: String, schemes: &[&str]) -> Result<String, Expected> {
     let known = text.split_once("://").is_some_and(|(scheme, rest)| {
         !rest.is_empty() && schemes.iter().any(|known| known.eq_ignore_ascii_case(scheme))

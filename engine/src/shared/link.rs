@@ -6,38 +6,45 @@ use std::time::Duration;
 
 use redis::aio::{ConnectionManager, ConnectionManagerConfig, MultiplexedConnection};
 use redis::{
-    AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo as _, ProtocolVersion, PushInfo,
-    RedisError, RedisResult, TlsCertificates,
+    AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, ProtocolVersion, PushInfo, RedisResult,
+    TlsCertificates,
 };
 use secrecy::ExposeSecret as _;
+use tokio::time::Instant;
 
-use crate::config::SharedSettings;
+use super::look::look_closer;
+use super::reason::Reason;
+use super::troubles::{Told, Troubles};
+use crate::config::{SharedSettings, parse_redis_url, read_certificates};
 
 /// The longest wait for Redis' answer, a connection's included.
 const PATIENCE: Duration = Duration::from_millis(500);
 /// How often a Redis that failed is tried again, beside the requests.
 const PROBE_EVERY: Duration = Duration::from_secs(1);
 
+/// The purpose of the connection that hears other processes.
+const HEAR: &str = "hear";
+
 /// Settings with which Redis cannot be asked. It shows no part of the URL.
 #[derive(Debug, thiserror::Error)]
 pub enum LinkError {
     /// The URL.
-    #[error("REDIS_URL cannot be read: it should look like redis://user:password@host:6379")]
-    Url,
-    /// A URL that turns the check of certificates off.
-    #[error("REDIS_URL says #insecure, but the server's certificate is always checked; name its CA in REDIS_SSL_CA")]
-    Insecure,
+    #[error("REDIS_URL: expected {0}")]
+    Url(String),
     /// The certificates.
     #[error("REDIS_SSL_CA: {0}")]
     Certificate(String),
+    /// Both together.
+    #[error("REDIS_URL and REDIS_SSL_CA cannot be used")]
+    Client,
 }
 
 /// How Redis is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LinkState {
-    /// It answers.
+    /// It does what it is asked.
     Up,
-    /// It does not.
+    /// It does not, or not all of it.
     Down,
     /// It is not configured.
     Off,
@@ -49,6 +56,9 @@ pub(super) struct Link {
     client: Client,
     manager: Mutex<Option<ConnectionManager>>,
     is_down: AtomicBool,
+    /// Whether it has ever answered.
+    is_known: AtomicBool,
+    troubles: Troubles,
 }
 
 impl std::fmt::Debug for Link {
@@ -62,10 +72,7 @@ impl Link {
     pub(super) fn from_settings(settings: &SharedSettings) -> Result<Option<Self>, LinkError> {
         let Some(url) = &settings.redis_url else { return Ok(None) };
         drop(rustls::crypto::ring::default_provider().install_default());
-        let info = url.expose_secret().into_connection_info().map_err(|_| LinkError::Url)?;
-        if let ConnectionAddr::TcpTls { insecure: true, .. } = info.addr() {
-            return Err(LinkError::Insecure);
-        }
+        let info = parse_redis_url(url.expose_secret()).map_err(LinkError::Url)?;
         let mut redis = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
         if settings.redis_db != 0 {
             redis = redis.set_db(i64::from(settings.redis_db));
@@ -73,14 +80,19 @@ impl Link {
         let info = info.set_redis_settings(redis);
         let client = match &settings.redis_ssl_ca {
             Some(path) if matches!(info.addr(), ConnectionAddr::TcpTls { .. }) => {
-                let pem = std::fs::read(path).map_err(|error| LinkError::Certificate(error.to_string()))?;
+                let pem = read_certificates(path).map_err(LinkError::Certificate)?;
                 let certificates = TlsCertificates { client_tls: None, root_cert: Some(pem) };
-                Client::build_with_tls(info, certificates)
-                    .map_err(|_| LinkError::Certificate("it holds no certificates in PEM".to_owned()))?
+                Client::build_with_tls(info, certificates).map_err(|_| LinkError::Client)?
             }
-            _ => Client::open(info).map_err(|_| LinkError::Url)?,
+            _ => Client::open(info).map_err(|_| LinkError::Client)?,
         };
-        Ok(Some(Self { client, manager: Mutex::default(), is_down: AtomicBool::new(false) }))
+        Ok(Some(Self {
+            client,
+            manager: Mutex::default(),
+            is_down: AtomicBool::new(false),
+            is_known: AtomicBool::new(false),
+            troubles: Troubles::default(),
+        }))
     }
 
     fn info(&self) -> &ConnectionInfo {
@@ -110,40 +122,95 @@ impl Link {
             count(purpose, "skipped");
             return None;
         }
-        let answer = match self.manager() {
-            Ok(manager) => tokio::time::timeout(PATIENCE, ask(manager)).await,
-            Err(error) => Ok(Err(error)),
+        let manager = match self.manager() {
+            Ok(manager) => manager,
+            Err(error) => {
+                count(purpose, "failed");
+                self.leave_alone(Reason::of(&error));
+                return None;
+            }
         };
-        let reason = match answer {
+        let until = Instant::now() + PATIENCE;
+        let reason = match tokio::time::timeout_at(until, ask(manager.clone())).await {
             Ok(Ok(answer)) => {
                 count(purpose, "answered");
+                self.is_known.store(true, Ordering::Relaxed);
+                self.ends_trouble(purpose);
                 return Some(answer);
             }
-            Ok(Err(error)) => reason(&error),
-            Err(_) => "it did not answer in time",
+            Ok(Err(error)) => Reason::of(&error),
+            Err(_) => Reason::TimedOut,
         };
         count(purpose, "failed");
-        self.leave_alone(reason);
+        // A Redis that refuses one command does others; leaving it alone would only make it come and go.
+        if reason.may_be_one_commands() && stands(manager, until).await {
+            self.refuses(purpose, reason);
+        } else {
+            self.leave_alone(reason);
+        }
         None
+    }
+
+    /// Asks for a sign of life. Returns whether one came.
+    pub(super) async fn try_now(self: &Arc<Self>) -> bool {
+        self.ask("health", |mut manager| async move { ping(&mut manager).await }).await.is_some()
     }
 
     /// How it is now.
     pub(super) async fn state(self: &Arc<Self>) -> LinkState {
-        let answer = self.ask("health", |mut manager| async move { ping(&mut manager).await }).await;
-        if answer.is_some() { LinkState::Up } else { LinkState::Down }
+        if self.try_now().await && self.works() { LinkState::Up } else { LinkState::Down }
+    }
+
+    /// Whether it did all that it was asked last.
+    pub(super) fn works(&self) -> bool {
+        self.is_known.load(Ordering::Relaxed) && !self.is_down() && !self.troubles.is_any()
+    }
+
+    /// Whether messages of other processes cannot be heard now.
+    pub(super) fn is_deaf(&self) -> bool {
+        self.is_down() || self.troubles.has(HEAR)
+    }
+
+    /// Messages of other processes are heard.
+    pub(super) fn hears(&self) {
+        self.ends_trouble(HEAR);
+    }
+
+    /// Messages of other processes are not heard.
+    pub(super) async fn does_not_hear(self: &Arc<Self>, reason: Reason) {
+        let is_due = self.troubles.note(HEAR, reason);
+        // When it does nothing else either, that is what is told.
+        if self.try_now().await && is_due {
+            let address = self.info().addr();
+            tracing::warn!(%address, %reason, "other replicas are not heard over Redis: what they say is missed until they are");
+        }
+    }
+
+    fn refuses(&self, purpose: &'static str, reason: Reason) {
+        if self.troubles.note(purpose, reason) {
+            let address = self.info().addr();
+            tracing::warn!(%address, purpose, %reason, "Redis refuses a part of what it is asked, which is kept by each replica alone");
+        }
+    }
+
+    fn ends_trouble(&self, purpose: &'static str) {
+        if self.troubles.end(purpose) {
+            tracing::info!(address = %self.info().addr(), purpose, "Redis does what it did not do before");
+        }
     }
 
     /// A connection of its own, whose pushed messages and end are told to `push`.
     pub(super) async fn listen(
         &self,
         push: impl Fn(PushInfo) -> Result<(), std::convert::Infallible> + Send + Sync + 'static,
-    ) -> Option<MultiplexedConnection> {
+    ) -> Result<MultiplexedConnection, Reason> {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(PATIENCE))
             .set_response_timeout(Some(PATIENCE))
             .set_push_sender(push);
         let connecting = self.client.get_multiplexed_async_connection_with_config(&config);
-        tokio::time::timeout(PATIENCE, connecting).await.ok()?.ok()
+        let connected = tokio::time::timeout(PATIENCE, connecting).await.map_err(|_| Reason::TimedOut)?;
+        connected.map_err(|error| Reason::of(&error))
     }
 
     fn manager(&self) -> RedisResult<ConnectionManager> {
@@ -164,28 +231,59 @@ impl Link {
         ConnectionManager::new_lazy_with_config(self.client.clone(), config)
     }
 
-    fn leave_alone(self: &Arc<Self>, reason: &'static str) {
-        if self.is_down.swap(true, Ordering::Relaxed) {
-            return;
+    fn leave_alone(self: &Arc<Self>, reason: Reason) {
+        if !self.is_down.swap(true, Ordering::Relaxed) {
+            tokio::spawn(probe(Arc::downgrade(self), reason));
         }
-        tracing::warn!(address = %self.info().addr(), reason, "Redis fails: what replicas share is kept by each alone until it is back");
-        tokio::spawn(probe(Arc::downgrade(self)));
+    }
+
+    /// A connection that answers.
+    async fn answering(&self) -> Result<ConnectionManager, Reason> {
+        let mut manager = self.new_manager().map_err(|error| Reason::of(&error))?;
+        let answer = tokio::time::timeout(PATIENCE, ping(&mut manager)).await.map_err(|_| Reason::TimedOut)?;
+        answer.map(|()| manager).map_err(|error| Reason::of(&error))
     }
 }
 
-/// Looks after Redis until it answers on a new connection.
-async fn probe(link: Weak<Link>) {
+/// Tells why Redis does not answer, and looks after it until it does on a new connection.
+async fn probe(link: Weak<Link>, mut reason: Reason) {
+    let mut told = Told::default();
+    // A reason, and what it is more exactly.
+    let mut looked_at = None;
     loop {
+        {
+            let Some(link) = link.upgrade() else { return };
+            let address = link.info().addr();
+            let reason = match looked_at {
+                Some((known, closer)) if known == reason => closer,
+                _ => {
+                    let closer = look_closer(address, reason).await;
+                    looked_at = Some((reason, closer));
+                    closer
+                }
+            };
+            if told.is_due(reason) {
+                tracing::warn!(%address, %reason, "Redis fails: what replicas share is kept by each alone until it is back");
+            }
+        }
         tokio::time::sleep(PROBE_EVERY).await;
         let Some(link) = link.upgrade() else { return };
-        let Ok(mut manager) = link.new_manager() else { continue };
-        if matches!(tokio::time::timeout(PATIENCE, ping(&mut manager)).await, Ok(Ok(()))) {
-            *link.manager.lock().unwrap_or_else(PoisonError::into_inner) = Some(manager);
-            link.is_down.store(false, Ordering::Relaxed);
-            tracing::info!(address = %link.info().addr(), "Redis is back");
-            return;
+        match link.answering().await {
+            Ok(manager) => {
+                *link.manager.lock().unwrap_or_else(PoisonError::into_inner) = Some(manager);
+                link.is_known.store(true, Ordering::Relaxed);
+                link.is_down.store(false, Ordering::Relaxed);
+                tracing::info!(address = %link.info().addr(), "Redis is back");
+                return;
+            }
+            Err(now) => reason = now,
         }
     }
+}
+
+/// Whether this connection answers.
+async fn stands(mut manager: ConnectionManager, until: Instant) -> bool {
+    matches!(tokio::time::timeout_at(until, ping(&mut manager)).await, Ok(Ok(())))
 }
 
 /// A sign of life.
@@ -195,15 +293,4 @@ pub(super) async fn ping(connection: &mut impl redis::aio::ConnectionLike) -> Re
 
 fn count(purpose: &'static str, outcome: &'static str) {
     metrics::counter!("parlor_redis_calls_total", "purpose" => purpose, "outcome" => outcome).increment(1);
-}
-
-/// A word for a failure; the server's own words may repeat what it was sent.
-fn reason(error: &RedisError) -> &'static str {
-    match () {
-        () if error.is_connection_refusal() => "nobody listens there",
-        () if error.is_timeout() => "it did not answer in time",
-        () if error.kind() == redis::ErrorKind::AuthenticationFailed => "it refuses the user or the password",
-        () if error.is_io_error() => "the connection broke",
-        () => "it refuses what it was asked",
-    }
 }

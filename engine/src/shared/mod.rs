@@ -4,8 +4,11 @@ mod bus;
 mod cache;
 mod counters;
 mod link;
+mod look;
 mod open_doors;
 mod pseudonyms;
+mod reason;
+mod troubles;
 
 use std::sync::Arc;
 
@@ -61,10 +64,17 @@ impl Shared {
         }
     }
 
+    /// Tries Redis at once, beside whatever is done meanwhile, so that one that is away or refuses is told before anybody needs it.
+    pub fn try_redis(&self) {
+        if let Some(link) = self.link.clone() {
+            tokio::spawn(async move { link.try_now().await });
+        }
+    }
+
     /// Whether Redis did what it was asked last; `None` without one. Asks nothing.
     #[must_use]
     pub fn works(&self) -> Option<bool> {
-        self.link.as_ref().map(|link| !link.is_down())
+        self.link.as_ref().map(|link| link.works())
     }
 
     /// How Redis is now; asks it, for less than a second.

@@ -1,6 +1,5 @@
 //! Redis servers, and what shares them.
 
-use std::path::Path;
 use std::time::Duration;
 
 use parlor_engine::config::SharedSettings;
@@ -8,7 +7,6 @@ use parlor_engine::shared::Shared;
 use secrecy::SecretString;
 
 pub use crate::redis::RedisProcess;
-use crate::redis::free_port;
 
 /// The longest that anything is waited for.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -34,23 +32,6 @@ pub fn shared() -> Shared {
 /// A name that no other test uses.
 pub fn unique(name: &str) -> String {
     format!("{name}-{:016x}", rand::random::<u64>())
-}
-
-/// A Redis that takes TLS connections alone, with `server.pem` and `server.key` of that folder, of one user.
-pub fn redis_with_tls(certificates: &Path, user: &str, password: &str) -> RedisProcess {
-    let port = free_port();
-    let file = |name: &str| certificates.join(name).to_str().unwrap().to_owned();
-    let password = format!(">{password}");
-    let mut arguments: Vec<String> = ["--port", "0", "--tls-auth-clients", "no"].map(str::to_owned).into();
-    arguments.extend(["--tls-port".to_owned(), port.to_string()]);
-    for (option, name) in
-        [("--tls-cert-file", "server.pem"), ("--tls-key-file", "server.key"), ("--tls-ca-cert-file", "ca.pem")]
-    {
-        arguments.extend([option.to_owned(), file(name)]);
-    }
-    arguments
-        .extend(["--user", "default", "off", "--user", user, "on", &password, "~*", "&*", "+@all"].map(str::to_owned));
-    RedisProcess::with(port, arguments)
 }
 
 /// Waits until `condition` holds.

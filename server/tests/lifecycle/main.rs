@@ -11,6 +11,7 @@ mod kit;
 mod locks;
 #[path = "../../../engine/tests/support/redis.rs"]
 mod redis;
+mod redis_faults;
 mod restart;
 mod servers;
 mod shutdown;

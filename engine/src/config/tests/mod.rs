@@ -8,6 +8,7 @@ mod precedence;
 mod problems;
 mod secrets;
 mod sections;
+mod service_urls;
 mod values;
 
 use std::path::PathBuf;

@@ -127,7 +127,7 @@ impl Bus {
                 )));
                 stop.drop_guard()
             });
-            let wait = if redis.link.is_down() { Duration::ZERO } else { CONFIRM_WITHIN };
+            let wait = if redis.link.is_deaf() { Duration::ZERO } else { CONFIRM_WITHIN };
             if !matches!(tokio::time::timeout(wait, is_heard.wait_for(|heard| *heard)).await, Ok(Ok(_))) {
                 self.inner.topics.owe_gap(&subscription.topic);
             }

@@ -45,6 +45,8 @@ fn all_problems_are_told_at_once_one_line_each_with_exit_code_2() {
         .env("ALGORITHM", "none")
         .env("CORS_ORIGINS", "*")
         .env("DATABASE_URL", "oracle://scott:tiger-hidden@host/db")
+        .env("REDIS_URL", "redis://:hidden@:notaport")
+        .env("MONGO_URI", "mongodb://me:hidden@")
         .env("SECRET_KEY", "your_secure_random_string_here");
     for command in
         [&["serve"][..], &["migrate"], &["db", "show"], &["config", "show"], &["user", "create", "--email", "a@b.de"]]
@@ -52,13 +54,37 @@ fn all_problems_are_told_at_once_one_line_each_with_exit_code_2() {
         let refused = run(&setup, data.path(), command);
         assert_eq!(refused.status.code(), Some(2), "{command:?}");
         let text = err(&refused);
-        assert_eq!(text.lines().count(), 5, "{command:?}:\n{text}");
+        assert_eq!(text.lines().count(), 7, "{command:?}:\n{text}");
         assert!(text.lines().all(|line| line.starts_with("parlor: ")), "{text}");
-        for name in ["server.port", "security.algorithm", "server.cors_origins", "database.url", "security.secret_key"]
-        {
+        for name in [
+            "server.port",
+            "security.algorithm",
+            "server.cors_origins",
+            "database.url",
+            "security.secret_key",
+            "shared.redis_url",
+            "shared.mongo_uri",
+        ] {
             assert!(text.contains(name), "no {name} in\n{text}");
         }
         assert!(!text.contains("hidden") && !text.contains("your_secure"), "{text}");
+    }
+    assert_eq!(std::fs::read_dir(data.path()).unwrap().count(), 0, "nothing was made");
+}
+
+#[test]
+fn certificates_that_redis_cannot_be_checked_against_are_told_before_anything_is_made() {
+    let data = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let words = folder.path().join("words.pem");
+    std::fs::write(&words, "no certificate").unwrap();
+    for (path, why) in [("/no/such/file.pem", "cannot be read"), (words.to_str().unwrap(), "no certificate in PEM")] {
+        let setup = Setup::new().env("REDIS_URL", "rediss://:hidden@cache").env("REDIS_SSL_CA", path).env("PORT", "x");
+        let refused = run(&setup, data.path(), &["serve"]);
+        assert_eq!(refused.status.code(), Some(2));
+        let text = err(&refused);
+        assert!(text.contains("shared.redis_ssl_ca (environment REDIS_SSL_CA)") && text.contains(why), "{text}");
+        assert!(text.contains("server.port") && !text.contains("hidden"), "{text}");
     }
     assert_eq!(std::fs::read_dir(data.path()).unwrap().count(), 0, "nothing was made");
 }
