@@ -60,6 +60,9 @@ pub enum AppError {
     /// The server is stopping.
     #[error("the server is shutting down")]
     ShuttingDown,
+    /// The server was stopped before it could answer the message, which is stored: its idempotency key stands for that from then on.
+    #[error("the server was stopped before it answered: send the message again, under another key if it had one")]
+    Interrupted,
     /// A failure of ours. The text is for the log alone.
     #[error("internal error: {0}")]
     Internal(String),
@@ -187,6 +190,7 @@ impl AppError {
     pub const fn code(&self) -> Option<&'static str> {
         match self {
             Self::Blocked => Some("content_filter"),
+            Self::Interrupted => Some("interrupted"),
             _ => None,
         }
     }

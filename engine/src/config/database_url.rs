@@ -51,8 +51,6 @@ struct Parameters {
     names: &'static [&'static str],
     /// How far the server is to be known; drivers take them in any case.
     ssl_modes: &'static [&'static str],
-    /// Asked for by other clients, and of no consequence here.
-    ignored: &'static [&'static str],
 }
 
 /// <https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS>
@@ -78,14 +76,6 @@ const POSTGRES_PARAMETERS: Parameters = Parameters {
         "statement-cache-capacity",
     ],
     ssl_modes: &["disable", "allow", "prefer", "require", "verify-ca", "verify-full"],
-    ignored: &[
-        "connect_timeout",
-        "keepalives",
-        "keepalives_idle",
-        "keepalives_interval",
-        "keepalives_count",
-        "tcp_user_timeout",
-    ],
 };
 
 /// <https://dev.mysql.com/doc/refman/8.0/en/connection-options.html>
@@ -103,8 +93,6 @@ const MYSQL_PARAMETERS: Parameters = Parameters {
         "statement-cache-capacity",
     ],
     ssl_modes: &["DISABLED", "PREFERRED", "REQUIRED", "VERIFY_CA", "VERIFY_IDENTITY"],
-    // Parlor has its own.
-    ignored: &["charset", "collation", "timezone", "time-zone", "connect_timeout"],
 };
 
 impl DatabaseUrl {
@@ -190,34 +178,30 @@ fn server_url(scheme: &str, rest: &str, parameters: &Parameters) -> Result<Secre
     if url.query().is_none() {
         return Ok(SecretString::from(text));
     }
-    // A misspelt one would leave the server unchecked, and drivers pass over it.
     let mut kept = url.clone();
     kept.set_query(None);
     for (name, value) in url.query_pairs() {
-        if parameters.ignored.contains(&name.as_ref()) {
-            continue;
-        }
-        let is_setting = scheme == "postgresql" && name.starts_with("options[");
-        if !is_setting && !parameters.names.contains(&name.as_ref()) {
-            return Err(format!(
-                "a URL without {} after its `?`; known are {}",
-                shown(&name),
-                parameters.names.join(", ")
-            ));
-        }
         let is_mode = matches!(name.as_ref(), "sslmode" | "ssl-mode");
         if is_mode && !parameters.ssl_modes.iter().any(|mode| mode.eq_ignore_ascii_case(&value)) {
             return Err(format!("a URL whose {name} is one of {}", parameters.ssl_modes.join(", ")));
         }
-        kept.query_pairs_mut().append_pair(&name, &value);
+        let is_setting = scheme == "postgresql" && name.starts_with("options[");
+        if is_setting || parameters.names.contains(&name.as_ref()) {
+            kept.query_pairs_mut().append_pair(&name, &value);
+        } else if is_of_tls(&name) {
+            return Err(format!("a URL without `{name}` after its `?`; known are {}", parameters.names.join(", ")));
+        }
+        // What else other clients want is of no consequence here.
     }
     Ok(SecretString::from(String::from(kept)))
 }
 
-/// A parameter's name as it may be shown: where a password is not encoded, a part of it may stand there.
-fn shown(name: &str) -> String {
-    let is_name = name.len() <= 32 && name.bytes().all(|byte| byte.is_ascii_lowercase() || b"_-".contains(&byte));
-    if is_name { format!("`{name}`") } else { "an unknown parameter".to_owned() }
+/// Whether a parameter that is not known was to secure the connection: passed over, as drivers do, it would leave the server unchecked. Its name
+/// can be shown.
+fn is_of_tls(name: &str) -> bool {
+    let letters = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
+    let name = name.to_ascii_lowercase();
+    letters && name.len() <= 32 && (name.starts_with("ssl") || name.starts_with("tls"))
 }
 
 /// A PostgreSQL URL with the certificate in it.

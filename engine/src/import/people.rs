@@ -115,14 +115,18 @@ pub(super) async fn import(
             continue;
         };
         let keys = [account.email.as_ref().map(Email::key), account.username.as_ref().map(Username::key)];
-        let twice = keys.into_iter().flatten().any(|key| !logins.insert(key.to_owned()));
+        let keys: Vec<String> = keys.into_iter().flatten().map(str::to_owned).collect();
+        let twice = keys.iter().any(|key| logins.contains(key));
         let is_taken = match target.readable() {
             Some(db) if !twice => db.is_login_taken(account.email.clone(), account.username.clone()).await?,
             _ => twice,
         };
         if is_taken {
             taken(report, id);
-        } else if target.writable().is_none() {
+            continue;
+        }
+        logins.extend(keys);
+        if target.writable().is_none() {
             report.accounts.added += 1;
             owners.insert(id.to_owned(), Owner::Planned);
         } else {

@@ -185,13 +185,17 @@ impl Run<'_> {
             self.report.note("NUL characters, which no database here stores, are replaced in a message", id);
         }
         let at = row.time(Field::Created).unwrap_or_default().unwrap_or_else(|| {
-            self.report.note("a message without a time that can be read has that of the one before it", id);
+            self.report
+                .note("a message without a time that can be read has that of the one before it, or of the import", id);
             before.unwrap_or_else(|| self.clock.now())
         });
         let client_id = row.id(Field::ClientId).filter(|id| !is_answer && id.len() <= 255);
         let elapsed_ms = field(Field::Elapsed).and_then(|text| text.parse().ok()).filter(|ms| *ms >= 0);
         if elapsed_ms.is_none() && (field(Field::Elapsed).is_some() || row.is_garbled(Field::Elapsed)) {
             self.report.note("an elapsed time that is no number of milliseconds is left out", id);
+        }
+        if row.is_garbled(Field::ClientId) || row.is_garbled(Field::Status) {
+            self.report.note("a status or a name of a message that is no text is left out", id);
         }
         if row.is_garbled(Field::Attachments) {
             self.report.note(NO_ATTACHMENTS, id);

@@ -67,7 +67,7 @@ impl Cache {
                 let mut command = redis::cmd("GET");
                 command.arg(names.name("cache", &[space, key])?);
                 let ask = |mut manager| async move { command.query_async::<Option<String>>(&mut manager).await };
-                link.ask("cache", ask).await.flatten()
+                link.ask("cache_read", ask).await.flatten()
             }
         };
         let outcome = if found.is_some() { "found" } else { "missed" };
@@ -89,7 +89,7 @@ impl Cache {
                 let Some(name) = names.name("cache", &[space, key]) else { return };
                 let mut command = redis::cmd("SET");
                 command.arg(name).arg(value).arg("PX").arg(u64::try_from(lasts.as_millis()).unwrap_or(u64::MAX).max(1));
-                link.ask("cache", |mut manager| async move { command.exec_async(&mut manager).await }).await;
+                link.ask("cache_write", |mut manager| async move { command.exec_async(&mut manager).await }).await;
             }
         }
     }
@@ -104,7 +104,7 @@ impl Cache {
                 let Some(name) = names.name("cache", &[space, key]) else { return };
                 let mut command = redis::cmd("DEL");
                 command.arg(name);
-                link.ask("cache", |mut manager| async move { command.exec_async(&mut manager).await }).await;
+                link.ask("cache_write", |mut manager| async move { command.exec_async(&mut manager).await }).await;
             }
         }
     }

@@ -178,16 +178,17 @@ impl Link {
 
     /// Messages of other processes are not heard.
     pub(super) async fn does_not_hear(self: &Arc<Self>, reason: Reason) {
-        let is_due = self.troubles.note(HEAR, reason);
+        self.troubles.note(HEAR);
         // When it does nothing else either, that is what is told.
-        if self.try_now().await && is_due {
+        if self.try_now().await && self.troubles.is_due(HEAR, reason) {
             let address = self.info().addr();
             tracing::warn!(%address, %reason, "other replicas are not heard over Redis: what they say is missed until they are");
         }
     }
 
     fn refuses(&self, purpose: &'static str, reason: Reason) {
-        if self.troubles.note(purpose, reason) {
+        self.troubles.note(purpose);
+        if self.troubles.is_due(purpose, reason) {
             let address = self.info().addr();
             tracing::warn!(%address, purpose, %reason, "Redis refuses a part of what it is asked, which is kept by each replica alone");
         }
@@ -250,6 +251,7 @@ async fn probe(link: Weak<Link>, mut reason: Reason) {
     let mut told = Told::default();
     // A reason, and what it is more exactly.
     let mut looked_at = None;
+    let mut is_first = true;
     loop {
         {
             let Some(link) = link.upgrade() else { return };
@@ -262,7 +264,9 @@ async fn probe(link: Weak<Link>, mut reason: Reason) {
                     closer
                 }
             };
-            if told.is_due(reason) {
+            // A process that has just ended may still seem to listen: what is vague is told when it is seen again.
+            let may_clear_up = std::mem::take(&mut is_first) && reason.is_vague();
+            if !may_clear_up && told.is_due(reason) {
                 tracing::warn!(%address, %reason, "Redis fails: what replicas share is kept by each alone until it is back");
             }
         }

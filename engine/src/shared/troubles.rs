@@ -13,18 +13,19 @@ const LASTS: Duration = Duration::from_secs(60);
 /// How often the same is told again.
 const TOLD_EVERY: Duration = Duration::from_secs(10 * 60);
 
-/// What was told last.
+/// What was told, and when: each reason once. They may take turns.
 #[derive(Debug, Default)]
 pub(super) struct Told {
-    last: Option<(Reason, Instant)>,
+    reasons: Vec<(Reason, Instant)>,
 }
 
 impl Told {
-    /// Whether to tell `reason` now: it is another one than before, or long ago.
+    /// Whether to tell `reason` now: it was not yet told, or long ago.
     pub(super) fn is_due(&mut self, reason: Reason) -> bool {
-        let is_due = self.last.is_none_or(|(last, at)| last != reason || at.elapsed() >= TOLD_EVERY);
+        self.reasons.retain(|(_, at)| at.elapsed() < TOLD_EVERY);
+        let is_due = self.reasons.iter().all(|(told, _)| *told != reason);
         if is_due {
-            self.last = Some((reason, Instant::now()));
+            self.reasons.push((reason, Instant::now()));
         }
         is_due
     }
@@ -36,10 +37,13 @@ pub(super) struct Troubles {
     inner: Mutex<BTreeMap<&'static str, Trouble>>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Trouble {
     told: Told,
-    seen: Instant,
+    /// When it was seen last; `None` since it ended.
+    seen: Option<Instant>,
+    /// Whether it was told since it began.
+    is_told: bool,
 }
 
 impl Troubles {
@@ -47,18 +51,27 @@ impl Troubles {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// `purpose` is not done now. Returns whether to tell so.
-    pub(super) fn note(&self, purpose: &'static str, reason: Reason) -> bool {
-        let now = Instant::now();
-        let mut inner = self.inner();
-        let trouble = inner.entry(purpose).or_insert_with(|| Trouble { told: Told::default(), seen: now });
-        trouble.seen = now;
-        trouble.told.is_due(reason)
+    /// `purpose` is not done now.
+    pub(super) fn note(&self, purpose: &'static str) {
+        self.inner().entry(purpose).or_default().seen = Some(Instant::now());
     }
 
-    /// `purpose` is done. Returns whether it was not before.
+    /// Whether to tell now why `purpose`, which was noted, is not done.
+    pub(super) fn is_due(&self, purpose: &'static str, reason: Reason) -> bool {
+        let mut inner = self.inner();
+        let trouble = inner.entry(purpose).or_default();
+        let is_due = trouble.told.is_due(reason);
+        trouble.is_told |= is_due;
+        is_due
+    }
+
+    /// `purpose` is done. Returns whether to tell so: that it was not done before was told.
     pub(super) fn end(&self, purpose: &'static str) -> bool {
-        self.inner().remove(purpose).is_some()
+        // What was told is kept: one that comes and goes is not told each time.
+        self.inner().get_mut(purpose).is_some_and(|trouble| {
+            trouble.seen = None;
+            std::mem::take(&mut trouble.is_told)
+        })
     }
 
     /// Whether `purpose` is not done now.
@@ -74,7 +87,7 @@ impl Troubles {
 
 impl Trouble {
     fn lasts(&self) -> bool {
-        self.seen.elapsed() < LASTS
+        self.seen.is_some_and(|seen| seen.elapsed() < LASTS)
     }
 }
 
@@ -87,7 +100,7 @@ mod tests {
         let mut told = Told::default();
         assert!(told.is_due(Reason::NoRight));
         assert!(!told.is_due(Reason::NoRight));
-        assert!(told.is_due(Reason::Login) && told.is_due(Reason::NoRight));
+        assert!(told.is_due(Reason::Login) && !told.is_due(Reason::NoRight));
         tokio::time::advance(TOLD_EVERY - Duration::from_secs(1)).await;
         assert!(!told.is_due(Reason::NoRight));
         tokio::time::advance(Duration::from_secs(1)).await;
@@ -97,13 +110,17 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_trouble_lasts_until_it_ends_or_is_seen_no_more() {
         let troubles = Troubles::default();
-        assert!(troubles.note("hear", Reason::NoRight) && !troubles.note("hear", Reason::NoRight));
+        troubles.note("hear");
         assert!(troubles.has("hear") && !troubles.has("publish") && troubles.is_any());
+        assert!(!troubles.end("hear") && !troubles.is_any(), "nothing was told");
+        troubles.note("hear");
+        assert!(troubles.is_due("hear", Reason::NoRight) && !troubles.is_due("hear", Reason::NoRight));
         assert!(troubles.end("hear") && !troubles.end("hear") && !troubles.is_any());
-        troubles.note("hear", Reason::NoRight);
+        troubles.note("hear");
         tokio::time::advance(LASTS).await;
         assert!(!troubles.is_any(), "nobody has tried since");
-        assert!(!troubles.note("hear", Reason::NoRight), "it was told already");
-        assert!(troubles.is_any());
+        troubles.note("hear");
+        assert!(!troubles.is_due("hear", Reason::NoRight), "it was told already");
+        assert!(troubles.is_any() && !troubles.end("hear"));
     }
 }

@@ -6,16 +6,19 @@ use super::{Db, Param, Row, StoreError, Tx};
 use crate::domain::{AccountId, ApiKeyId, Timestamp};
 
 /// Values that one query looks up.
-const AT_ONCE: usize = 32;
+const AT_ONCE: usize = 128;
+
+/// 32 parameters.
+macro_rules! some {
+    () => {
+        "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?"
+    };
+}
 
 /// Two texts in one, the second after a list of [`AT_ONCE`] parameters in parentheses.
 macro_rules! with_list {
     ($before:literal, $after:literal) => {
-        concat!(
-            $before,
-            " (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            $after
-        )
+        concat!($before, " (", some!(), ", ", some!(), ", ", some!(), ", ", some!(), ")", $after)
     };
 }
 

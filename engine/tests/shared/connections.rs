@@ -126,6 +126,18 @@ mod redis {
 
     #[tokio::test]
     #[ignore = "needs PARLOR_TEST_REDIS_URL"]
+    async fn what_is_read_does_not_hide_that_nothing_is_written() {
+        let process = redis_with_user("parlor", "password", &["~*", "&*", "+@all", "-set"]);
+        let (shared, clock) = (shared_at(&process.url()), Clock::System);
+        for _ in 0..3 {
+            shared.cache.put("space", "key", "value", PATIENCE, &clock).await;
+            assert_eq!(shared.cache.get("space", "key", &clock).await, None);
+            assert_eq!(shared.state().await, LinkState::Down);
+        }
+    }
+
+    #[tokio::test]
+    #[ignore = "needs PARLOR_TEST_REDIS_URL"]
     async fn installations_with_databases_of_their_own_share_nothing() {
         let (process, clock) = (RedisProcess::start(), Clock::System);
         let at = |url: String, number| share(&SharedSettings { redis_db: number, ..settings(&url) });

@@ -61,13 +61,13 @@ async fn what_holds_of_accounts_keys_and_sessions_is_told(fixture: Fixture) {
 
 async fn more_than_one_query_takes_are_looked_up(fixture: Fixture) {
     let mut proofs = Proofs::default();
-    for number in 0..70 {
+    for number in 0..150 {
         let owner = fixture.guest(&format!("guest-{number}")).await.id;
         proofs.accounts.push(owner);
         proofs.api_keys.push(api_key(&fixture, owner, &format!("hash-{number}"), None).await);
     }
     let holding = fixture.db.what_holds(proofs.clone(), at(9)).await.unwrap();
-    assert_eq!(holding.token_versions.len(), 70);
+    assert_eq!(holding.token_versions.len(), 150);
     assert_eq!(holding.api_keys, proofs.api_keys.into_iter().collect());
 }
 

@@ -118,5 +118,7 @@ mod redis {
         server.wait_for_log("Redis is back");
         let warnings = warnings(&server);
         assert_eq!(warnings.len(), 1, "{warnings:?}");
+        let ended = server.log().iter().filter(|line| line.contains("Redis does what it did not do before")).count();
+        assert_eq!(ended, 0, "it was not told that it does not");
     }
 }

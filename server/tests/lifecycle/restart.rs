@@ -63,3 +63,26 @@ async fn what_had_been_said_is_shown_resumed_and_billed_as_estimated() {
     let asked: Vec<_> = asked["messages"].as_array().unwrap().iter().skip(1).map(|m| m["content"].clone()).collect();
     assert_eq!(asked, ["Hello", said, "And?"]);
 }
+
+#[tokio::test]
+async fn a_message_that_was_not_answered_before_the_stop_says_so_under_its_key() {
+    let upstream = FakeUpstream::start().await;
+    let mut server = Setup::new().upstream(&upstream, "mock-hang").start();
+    let token = server.sign_up("user@example.com").await;
+    let body = json!({"message": "Hello"});
+    let send = |key: &str| server.post("/api/v1/chat/send", &body).bearer_auth(&token).header("Idempotency-Key", key);
+    let cut = tokio::spawn(send("key-1").send());
+    until(async || (upstream.chat_calls() == 1).then_some(())).await;
+    server.kill();
+    assert!(cut.await.unwrap().is_err());
+    server.restart();
+    server.wait_for_log("marked as interrupted");
+    let send = |key: &str| server.post("/api/v1/chat/send", &body).bearer_auth(&token).header("Idempotency-Key", key);
+    let again = send("key-1").send().await.unwrap();
+    assert_eq!(again.status(), 503);
+    assert!(!again.headers().contains_key("retry-after"), "the same key would hear the same again");
+    let told: Value = again.json().await.unwrap();
+    assert!(told["detail"].as_str().unwrap().contains("under another key"), "{told}");
+    assert_eq!(told["code"], "interrupted");
+    assert_eq!(upstream.chat_calls(), 1);
+}

@@ -65,12 +65,14 @@ async fn a_worker_that_cannot_start_says_why_and_fails() {
 #[tokio::test]
 async fn a_worker_says_how_it_is_where_it_has_a_port() {
     let data = tempfile::tempdir().unwrap();
-    let port = crate::redis::free_port().to_string();
     let setup = Setup::new().env("METRICS_TOKEN", "token-for-metrics");
-    let mut worker = setup.command(data.path(), &["worker", "--port", &port]).stderr(Stdio::null()).spawn().unwrap();
+    let mut worker = setup.command(data.path(), &["worker", "--port", "0"]).stderr(Stdio::piped()).spawn().unwrap();
+    let mut log = BufReader::new(worker.stderr.take().unwrap()).lines().map_while(Result::ok);
+    let told: serde_json::Value = serde_json::from_str(&log.find(|line| line.contains("/health")).unwrap()).unwrap();
+    let address = told["address"].as_str().unwrap();
     let client = client();
-    let at = |path: &str| client.get(format!("http://127.0.0.1:{port}{path}"));
-    let health = until(async || at("/health").send().await.ok()).await;
+    let at = |path: &str| client.get(format!("http://{address}{path}"));
+    let health = at("/health").send().await.unwrap();
     assert_eq!(health.status(), 200);
     let health: serde_json::Value = health.json().await.unwrap();
     assert_eq!((&health["checks"]["database"], &health["checks"]["server"]), (&"up".into(), &"up".into()));

@@ -102,7 +102,7 @@ impl Ending {
     pub fn error(&self) -> AppError {
         match self.error_code.as_deref() {
             Some(code) if code.ends_with("_timeout") => AppError::ProviderTimeout,
-            Some("interrupted") => AppError::ShuttingDown,
+            Some("interrupted") => AppError::Interrupted,
             Some("moderation_unavailable") => AppError::ModerationDown,
             Some("overloaded") => AppError::Overloaded,
             Some(code @ ("internal" | "storage")) => AppError::Internal(format!("the turn failed: {code}")),
@@ -369,7 +369,7 @@ mod tests {
         };
         assert!(matches!(error("overloaded"), AppError::Overloaded));
         assert!(matches!(error("idle_timeout"), AppError::ProviderTimeout));
-        assert!(matches!(error("interrupted"), AppError::ShuttingDown));
+        assert!(matches!(error("interrupted"), AppError::Interrupted));
         assert!(matches!(error("internal"), AppError::Internal(_)));
         assert!(matches!(error("provider_cut"), AppError::ProviderDown { .. }));
     }

@@ -58,7 +58,8 @@ fn what_would_keep_nothing_or_is_no_database_is_refused() {
         ("postgresql://h/d?sslmode=require&sslmode=bogus", "sslmode is one of"),
         ("mysql://h/d?ssl_mode=REQUIRED", "without `ssl_mode` after its `?`"),
         ("mysql://h/d?ssl-mode=verify-full", "ssl-mode is one of DISABLED"),
-        ("postgresql://h:5432?S3cret@h/d", "without an unknown parameter"),
+        ("mysql://h/d?sslaccept=strict", "without `sslaccept`"),
+        ("mysql://h/d?tls=true", "without `tls`"),
     ] {
         let problem = problem(&with_env(&[("DATABASE_URL", text)]));
         assert!(problem.contains(why), "{text}: {problem}");
@@ -70,6 +71,7 @@ fn what_other_clients_want_in_a_url_is_left_out() {
     for (text, expected) in [
         ("postgresql://h/d?connect_timeout=5&sslmode=Require", "postgres postgresql://h/d?sslmode=Require"),
         ("postgresql://h/d?keepalives=1", "postgres postgresql://h/d"),
+        ("postgresql://h/d?channel_binding=require&sslmode=require", "postgres postgresql://h/d?sslmode=require"),
         ("postgresql://h/d?options[search_path]=chat", "postgres postgresql://h/d?options%5Bsearch_path%5D=chat"),
         ("mysql+aiomysql://h/d?charset=utf8mb4&ssl-mode=verify_ca", "mysql mysql://h/d?ssl-mode=verify_ca"),
     ] {

@@ -16,7 +16,12 @@ pub(in crate::store) fn check_postgres(version: &str) -> Result<(), StoreError> 
 
 /// As [`check_postgres`]; `version` is what `SELECT VERSION()` answers, which names MariaDB.
 pub(in crate::store) fn check_mysql(version: &str) -> Result<(), StoreError> {
-    if version.contains("MariaDB") { check("MariaDB", version, MARIADB) } else { check("MySQL", version, MYSQL) }
+    if version.contains("MariaDB") {
+        // Proxies say it as the protocol does: <https://mariadb.com/kb/en/connection/#initial-handshake-packet>
+        check("MariaDB", version.strip_prefix("5.5.5-").unwrap_or(version), MARIADB)
+    } else {
+        check("MySQL", version, MYSQL)
+    }
 }
 
 fn check(server: &str, version: &str, oldest: [u32; 3]) -> Result<(), StoreError> {
@@ -47,7 +52,7 @@ mod tests {
         for version in ["15.0", "15.18 (Debian 15.18-0+deb12u1)", "18beta1", "unknown"] {
             assert_eq!(check_postgres(version).map_err(|error| error.to_string()), Ok(()));
         }
-        for version in ["8.0.17", "8.4.3-commercial", "9.7.4-2", "10.11.14-MariaDB-0+deb12u2", "12.0.1-MariaDB"] {
+        for version in ["8.0.17", "8.4.3-commercial", "9.7.4-2", "10.11.14-MariaDB-0+deb12u2", "5.5.5-12.0.1-MariaDB"] {
             assert_eq!(check_mysql(version).map_err(|error| error.to_string()), Ok(()));
         }
     }

@@ -35,9 +35,11 @@ fn tell(error: &AppError) -> (StatusCode, String) {
         AppError::KeyReused => StatusCode::UNPROCESSABLE_ENTITY,
         AppError::TooMany(_) | AppError::QuotaExceeded(_) => StatusCode::TOO_MANY_REQUESTS,
         AppError::ProviderDown { .. } | AppError::ProviderTimeout => StatusCode::INTERNAL_SERVER_ERROR,
-        AppError::ModerationDown | AppError::Overloaded | AppError::DatabaseAway(_) | AppError::ShuttingDown => {
-            StatusCode::SERVICE_UNAVAILABLE
-        }
+        AppError::ModerationDown
+        | AppError::Overloaded
+        | AppError::DatabaseAway(_)
+        | AppError::ShuttingDown
+        | AppError::Interrupted => StatusCode::SERVICE_UNAVAILABLE,
         AppError::Internal(_) => return (StatusCode::INTERNAL_SERVER_ERROR, "Internal server error".to_owned()),
     };
     (status, error.to_string())

@@ -88,7 +88,8 @@ fn tell(error: &AppError) -> (StatusCode, String) {
         | AppError::ModerationDown
         | AppError::Overloaded
         | AppError::DatabaseAway(_)
-        | AppError::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
+        | AppError::ShuttingDown
+        | AppError::Interrupted => StatusCode::SERVICE_UNAVAILABLE,
         AppError::ProviderTimeout => StatusCode::GATEWAY_TIMEOUT,
         AppError::Internal(_) => return (StatusCode::INTERNAL_SERVER_ERROR, "Internal server error".to_owned()),
     };

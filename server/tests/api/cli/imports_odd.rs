@@ -120,7 +120,7 @@ fn a_message_that_is_no_text_is_left_out_and_the_rest_comes_in() {
             "1 times: a message without a conversation that can be read is left out (11)",
             "3 times: the messages of a conversation that is not there are left out (4, 99, abc)",
             "1 times: a message that is neither a user's nor an assistant's is left out (13)",
-            "1 times: a message without a time that can be read has that of the one before it (14)",
+            "1 times: a message without a time that can be read has that of the one before it, or of the import (14)",
             "1 times: a conversation without an id or a user that can be read is left out, with its messages (4)",
             "2 times: a conversation without times that can be read has those of its messages (5, 6)",
         ] {
@@ -168,7 +168,7 @@ fn an_account_with_values_of_other_types_comes_in_with_what_can_be_read() {
         "a title that is not UTF-8 is left out (a)",
         "2 times: a message without an id that can be read is left out (?, ?)",
         "attachments that are no addresses on the web are left out (1)",
-        "a message without a time that can be read has that of the one before it (2)",
+        "a message without a time that can be read has that of the one before it, or of the import (2)",
     ] {
         assert!(report.contains(note), "{note} in\n{report}");
     }
@@ -203,7 +203,7 @@ mod postgres {
             let report = import(&Setup::new(), data.path(), &["--from", "classic", &old]);
             assert_eq!(counts(&report, "messages"), (2, 0, 1), "{report}");
             assert!(report.contains("a message whose text is not UTF-8 is left out (2)"), "{report}");
-            assert!(report.contains("that can be read has that of the one before it (1, 3)"), "{report}");
+            assert!(report.contains("that can be read has that of the one before it, or of the import (1, 3)"), "{report}");
             execute(&url, &format!("DROP DATABASE {plain} WITH (FORCE)")).await;
         })
         .await;
