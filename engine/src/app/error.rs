@@ -62,7 +62,10 @@ pub enum AppError {
     ShuttingDown,
     /// The server was stopped before it could answer the message, which is stored: its idempotency key stands for that from then on.
     #[error("the server was stopped before it answered: send the message again, under another key if it had one")]
-    Interrupted,
+    Interrupted {
+        /// Whether it was asked again under the same key, which will hear nothing else.
+        is_replay: bool,
+    },
     /// A failure of ours. The text is for the log alone.
     #[error("internal error: {0}")]
     Internal(String),
@@ -190,7 +193,7 @@ impl AppError {
     pub const fn code(&self) -> Option<&'static str> {
         match self {
             Self::Blocked => Some("content_filter"),
-            Self::Interrupted => Some("interrupted"),
+            Self::Interrupted { .. } => Some("interrupted"),
             _ => None,
         }
     }

@@ -18,7 +18,7 @@ async fn a_provider_that_fails_before_its_first_word_fails_the_turn() {
     assert_eq!((ending.state, ending.finish_reason), (TurnState::Failed, FinishReason::Error));
     assert_eq!(ending.error_code.as_deref(), Some("provider_unavailable"));
     assert!(!ending.is_answer());
-    assert!(matches!(ending.error(), AppError::ProviderDown { .. }));
+    assert!(matches!(ending.error(false), AppError::ProviderDown { .. }));
     // The question stays, the answer that never came is neither shown nor counted nor billed.
     let read = fixture.app.read_conversation(&fixture.caller, turn.conversation_id).await.unwrap();
     assert_eq!((read.messages.len(), read.conversation.message_count), (1, 1));
@@ -32,7 +32,7 @@ async fn a_provider_that_takes_too_long_is_told_apart() {
         let turn = fixture.send("Hello").await;
         fixture.call().await.fail(ProviderError::Timeout(phase));
         let ending = soon(turn.ending()).await;
-        assert!(matches!(ending.error(), AppError::ProviderTimeout), "{:?}", ending.error());
+        assert!(matches!(ending.error(false), AppError::ProviderTimeout), "{:?}", ending.error(false));
     }
 }
 
@@ -90,7 +90,7 @@ async fn a_panic_in_a_provider_fails_the_turn_and_hangs_nobody() {
         call.panic();
         let ending = end_of(&events(&turn, 0).await);
         assert_eq!((ending.state, ending.error_code.as_deref()), (TurnState::Failed, Some("internal")));
-        assert!(matches!(ending.error(), AppError::Internal(_)), "{:?}", ending.error());
+        assert!(matches!(ending.error(false), AppError::Internal(_)), "{:?}", ending.error(false));
         assert_eq!(fixture.stored(turn.message_id).await.state, TurnState::Failed);
     }
     let turn = fixture.exchange(None, "Hello", "The next one is answered").await;
@@ -110,5 +110,5 @@ async fn an_answer_that_cannot_be_stored_is_not_told_as_one() {
     assert_eq!((ending.state, ending.error_code.as_deref()), (TurnState::Failed, Some("storage")));
     assert!(!ending.is_answer());
     assert_eq!(ending.content, "", "what is not stored is not given as an answer");
-    assert!(matches!(ending.error(), AppError::Internal(_)), "{:?}", ending.error());
+    assert!(matches!(ending.error(false), AppError::Internal(_)), "{:?}", ending.error(false));
 }

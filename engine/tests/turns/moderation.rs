@@ -52,7 +52,7 @@ async fn an_answer_that_nobody_can_judge_is_kept_back() {
     call.finish();
     let end = soon(turn.ending()).await;
     assert_eq!((end.state, end.error_code.as_deref()), (TurnState::Failed, Some("moderation_unavailable")));
-    assert!(end.content.is_empty() && matches!(end.error(), AppError::ModerationDown));
+    assert!(end.content.is_empty() && matches!(end.error(false), AppError::ModerationDown));
 }
 
 #[tokio::test]

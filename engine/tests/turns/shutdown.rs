@@ -32,7 +32,7 @@ async fn the_end_of_the_grace_period_interrupts_and_stores_what_was_said() {
     assert_eq!(fixture.ledger().await.len(), 2);
     let silent = soon(silent.ending()).await;
     assert!(!silent.is_answer(), "nothing was said: there is nothing to show");
-    assert!(matches!(silent.error(), AppError::Interrupted), "{:?}", silent.error());
+    assert!(matches!(silent.error(false), AppError::Interrupted { is_replay: false }), "{:?}", silent.error(false));
 }
 
 #[tokio::test]

@@ -65,6 +65,7 @@ pub fn with_headers(mut response: Response, refusal: &Refusal) -> Response {
             AppError::Overloaded
             | AppError::DatabaseAway(_)
             | AppError::ShuttingDown
+            | AppError::Interrupted { is_replay: false }
             | AppError::ModerationDown
             | AppError::ProviderDown { .. },
         ) => {

@@ -97,12 +97,12 @@ impl Ending {
         }
     }
 
-    /// The failure, for surfaces that answer once.
+    /// The failure, for surfaces that answer once. `is_replay`: to a request whose key began the turn earlier.
     #[must_use]
-    pub fn error(&self) -> AppError {
+    pub fn error(&self, is_replay: bool) -> AppError {
         match self.error_code.as_deref() {
             Some(code) if code.ends_with("_timeout") => AppError::ProviderTimeout,
-            Some("interrupted") => AppError::Interrupted,
+            Some("interrupted") => AppError::Interrupted { is_replay },
             Some("moderation_unavailable") => AppError::ModerationDown,
             Some("overloaded") => AppError::Overloaded,
             Some(code @ ("internal" | "storage")) => AppError::Internal(format!("the turn failed: {code}")),
@@ -365,11 +365,11 @@ mod tests {
                 content: String::new(),
                 ended_at: Timestamp::from_micros(0),
             };
-            ending.error()
+            ending.error(true)
         };
         assert!(matches!(error("overloaded"), AppError::Overloaded));
         assert!(matches!(error("idle_timeout"), AppError::ProviderTimeout));
-        assert!(matches!(error("interrupted"), AppError::Interrupted));
+        assert!(matches!(error("interrupted"), AppError::Interrupted { is_replay: true }));
         assert!(matches!(error("internal"), AppError::Internal(_)));
         assert!(matches!(error("provider_cut"), AppError::ProviderDown { .. }));
     }

@@ -39,7 +39,7 @@ fn tell(error: &AppError) -> (StatusCode, String) {
         | AppError::Overloaded
         | AppError::DatabaseAway(_)
         | AppError::ShuttingDown
-        | AppError::Interrupted => StatusCode::SERVICE_UNAVAILABLE,
+        | AppError::Interrupted { .. } => StatusCode::SERVICE_UNAVAILABLE,
         AppError::Internal(_) => return (StatusCode::INTERNAL_SERVER_ERROR, "Internal server error".to_owned()),
     };
     (status, error.to_string())

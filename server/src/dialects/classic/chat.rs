@@ -81,7 +81,7 @@ pub async fn send_message(
     let turn = context.app.send_message(&caller, message).await?;
     let ending = turn.ending().await;
     if ending.content.is_empty() && !ending.is_answer() {
-        return Err(ending.error().into());
+        return Err(ending.error(turn.is_replay).into());
     }
     Ok(axum::Json(ChatResponse { response: ending.content.clone(), conversation_id: turn.conversation_id.get() }))
 }

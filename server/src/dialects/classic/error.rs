@@ -38,7 +38,7 @@ fn tell(error: &AppError) -> (StatusCode, String) {
         | AppError::Overloaded
         | AppError::DatabaseAway(_)
         | AppError::ShuttingDown
-        | AppError::Interrupted => StatusCode::SERVICE_UNAVAILABLE,
+        | AppError::Interrupted { .. } => StatusCode::SERVICE_UNAVAILABLE,
         AppError::ProviderTimeout => StatusCode::GATEWAY_TIMEOUT,
         AppError::Internal(_) => return (StatusCode::INTERNAL_SERVER_ERROR, "Internal server error".to_owned()),
     };

@@ -82,7 +82,7 @@ pub async fn send_message(
     let turn = context.app.send_message(&caller, message).await?;
     let ending = turn.ending().await;
     if ending.content.is_empty() && !ending.is_answer() {
-        return Err(ending.error().into());
+        return Err(ending.error(turn.is_replay).into());
     }
     let conversation_id = turn.conversation_id.to_string();
     Ok(axum::Json(ChatMessageResponse { message: ending.content.clone(), conversation_id }))

@@ -113,7 +113,7 @@ pub async fn send_message(
     let turn = context.app.send_message(&caller.into_inner(), message).await?;
     let ending = turn.ending().await;
     if !ending.is_answer() {
-        return Err(ending.error().into());
+        return Err(ending.error(turn.is_replay).into());
     }
     let usage = ending.usage;
     Ok(axum::Json(SendResponse {

@@ -115,7 +115,7 @@ pub struct SendResponse {
 pub(super) async fn answer_of(turn: &TurnHandle) -> Result<axum::Json<SendResponse>, Error> {
     let ending = turn.ending().await;
     if !ending.is_answer() {
-        return Err(ending.error().into());
+        return Err(ending.error(turn.is_replay).into());
     }
     Ok(axum::Json(SendResponse {
         message_id: turn.message_id.to_string(),

@@ -160,7 +160,7 @@ fn tell(error: &AppError) -> (StatusCode, ErrorObject) {
             plain(StatusCode::SERVICE_UNAVAILABLE, SERVER, "overloaded")
         }
         AppError::ShuttingDown => plain(StatusCode::SERVICE_UNAVAILABLE, SERVER, "shutting_down"),
-        AppError::Interrupted => plain(StatusCode::SERVICE_UNAVAILABLE, SERVER, "interrupted"),
+        AppError::Interrupted { .. } => plain(StatusCode::SERVICE_UNAVAILABLE, SERVER, "interrupted"),
         AppError::Internal(_) => {
             (StatusCode::INTERNAL_SERVER_ERROR, object(SERVER, Some("internal_error"), "Internal server error"))
         }
