@@ -3,6 +3,7 @@
 //! [`table::TABLE`] names every setting that is one value; what comes in any number is one of `sections`. [`Sources`] holds what was found, [`Settings::load`] checks all of it
 //! at once and gives typed settings, and [`render`] shows them with where each came from.
 
+mod certificates;
 mod chat;
 mod database;
 mod database_url;
@@ -45,6 +46,7 @@ mod value;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+pub use certificates::read_certificates;
 pub use chat::ChatSettings;
 pub use database::DatabaseSettings;
 pub use database_url::DatabaseUrl;
@@ -61,7 +63,7 @@ pub use moderation::{ModerationProvider, ModerationRule, ModerationSettings, Out
 pub use providers::{
     AnthropicSettings, GeminiSettings, GroqSettings, OpenAiSettings, OpenRouterSettings, ProviderSettings,
 };
-pub use redis_url::{parse as parse_redis_url, read_certificates};
+pub use redis_url::parse as parse_redis_url;
 pub use routes::{RouteSettings, Strategy, TargetSettings, Timeouts};
 pub use security::{GuestAccess, JwtAlgorithm, PasswordScheme, SecuritySettings};
 pub use server::{HealthDialect, ServerSettings};

@@ -1,17 +1,7 @@
-//! Redis' URL, and the certificates that its own is checked against.
-
-use std::fs::File;
-use std::io::Read as _;
-use std::path::Path;
+//! Redis' URL.
 
 use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo as _};
-use rustls::RootCertStore;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
 use url::Url;
-
-/// The most that is read of a file of certificates.
-const CERTIFICATES_MAX: u64 = 1024 * 1024;
 
 /// Reads a URL.
 ///
@@ -51,21 +41,4 @@ pub fn parse(text: &str) -> Result<ConnectionInfo, String> {
 /// Whether the URL asks for TLS.
 pub(super) fn is_tls(text: &str) -> bool {
     parse(text).is_ok_and(|info| matches!(info.addr(), ConnectionAddr::TcpTls { .. }))
-}
-
-/// Reads certificates in PEM, of which there is at least one.
-///
-/// # Errors
-///
-/// What is wrong with the file.
-pub fn read_certificates(path: &Path) -> Result<Vec<u8>, String> {
-    let mut pem = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(CERTIFICATES_MAX).read_to_end(&mut pem));
-    read.map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(&pem) {
-        let certificate = certificate.map_err(|_| format!("{} is no file in PEM", path.display()))?;
-        roots.add(certificate).map_err(|_| format!("{} holds a certificate that cannot be used", path.display()))?;
-    }
-    if roots.is_empty() { Err(format!("{} holds no certificate in PEM", path.display())) } else { Ok(pem) }
 }

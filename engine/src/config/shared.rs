@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use secrecy::{ExposeSecret as _, SecretString};
 
+use super::certificates::read_certificates;
 use super::reader::Reader;
 use super::redis_url;
 
@@ -30,7 +31,7 @@ impl SharedSettings {
         };
         let is_tls = settings.redis_url.as_ref().is_some_and(|url| redis_url::is_tls(url.expose_secret()));
         if let (true, Some(path)) = (is_tls, &settings.redis_ssl_ca)
-            && let Err(problem) = redis_url::read_certificates(path)
+            && let Err(problem) = read_certificates(path)
         {
             reader.problem("shared.redis_ssl_ca", &problem);
         }

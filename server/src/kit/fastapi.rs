@@ -17,7 +17,7 @@ use super::refusal::{Refusal, with_headers};
 pub struct ErrorBody {
     /// What is wrong, in a sentence.
     pub detail: String,
-    /// A stable word, where there is more than one reason for the status: `content_filter`.
+    /// A stable word, where there is more than one reason for the status: `content_filter`, `interrupted`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<&'static str>,
 }

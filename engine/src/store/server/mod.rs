@@ -12,14 +12,12 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::mysql::MySqlDatabaseError;
 use sqlx::pool::PoolOptions;
 
 use super::StoreError;
-use crate::config::DatabaseSettings;
+use crate::config::{DatabaseSettings, read_certificates};
 
 pub(super) use mysql::Mysql;
 pub(super) use postgres::Postgres;
@@ -50,11 +48,7 @@ fn check_certificate(url: &SecretString, setting: Option<&Path>) -> Result<(), S
     let named = parsed.iter().flat_map(|url| url.query_pairs());
     let named = named.filter(|(name, _)| ["sslrootcert", "ssl-root-cert", "sslca", "ssl-ca"].contains(&name.as_ref()));
     for path in named.map(|(_, path)| PathBuf::from(path.as_ref())).chain(setting.map(Path::to_owned)) {
-        let problem = |problem: String| StoreError::Open(format!("its certificate, {}: {problem}", path.display()));
-        let text = std::fs::read(&path).map_err(|error| problem(error.to_string()))?;
-        if !CertificateDer::pem_slice_iter(&text).any(|found| found.is_ok()) {
-            return Err(problem("it holds no certificate in PEM".to_owned()));
-        }
+        read_certificates(&path).map_err(|problem| StoreError::Open(format!("its certificate: {problem}")))?;
     }
     Ok(())
 }

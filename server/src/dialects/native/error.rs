@@ -21,7 +21,7 @@ pub struct Problem {
     status: u16,
     /// What is wrong, in a sentence.
     detail: String,
-    /// A stable word, where there is more than one reason for the status: `content_filter`.
+    /// A stable word, where there is more than one reason for the status: `content_filter`, `interrupted`.
     #[serde(skip_serializing_if = "Option::is_none")]
     code: Option<&'static str>,
     /// Everything that is wrong with the request, where it does not say what it should.
